@@ -1,0 +1,78 @@
+#include <stdlib.h>
+
+#include "dicomloom/dicom.h"
+
+dl_status dl_window_open(dl_window *window, const dl_source *source, dl_error *error) {
+    if (!window->buffer) {
+        window->buffer = malloc(DL_WINDOW_CAPACITY);
+        if (!window->buffer) return dl_fail(error, DL_ERR_MEMORY, 0, "out of memory");
+        window->capacity = DL_WINDOW_CAPACITY;
+    }
+    window->source = source;
+    window->base = 0;
+    window->end = DL_NO_END;
+    window->size_known = false;
+    window->bytes_read = 0;
+    size_t got = 0;
+    window->length = 0;
+    dl_status status =
+        source->read_at(source->context, 0, window->buffer, DL_WINDOW_FIRST, &got, error);
+    if (status != DL_OK) return status;
+    window->length = window->bytes_read = got;
+    if (got == 0) window->end = 0;
+    return DL_OK;
+}
+
+void dl_window_free(dl_window *window) {
+    free(window->buffer);
+    *window = (dl_window){0};
+}
+
+dl_status dl_window_fill(dl_window *window, uint64_t offset, size_t size, const uint8_t **bytes,
+                         dl_error *error) {
+    *bytes = NULL;
+    if (size > window->capacity)
+        return dl_fail(error, DL_ERR_ARGUMENT, offset, "a window holds %zu bytes, not %zu",
+                       window->capacity, size);
+    if (offset > DL_NO_END - size) return DL_OK; /* past the end of anything */
+    if (offset + size > window->end) return DL_OK;
+
+    uint64_t start = offset - window->base;
+    size_t kept = 0;
+    if (offset >= window->base && start < window->length) {
+        /* What is wanted begins in the window: keep its head, read on behind it. */
+        kept = window->length - (size_t)start;
+        memmove(window->buffer, window->buffer + start, kept);
+    }
+    bool onward = kept > 0 || start == window->length;
+    window->base = offset;
+    window->length = kept;
+    /* Reading on: a longer header, so take more. A hop: one page or two of what comes next. */
+    size_t goal = onward ? window->capacity / 2 : DL_WINDOW_FIRST;
+    if (goal < size) goal = size;
+    while (window->length < size) {
+        size_t got = 0;
+        dl_status status = window->source->read_at(
+            window->source->context, window->base + window->length, window->buffer + window->length,
+            goal - window->length, &got, error);
+        if (status != DL_OK) return status;
+        if (got == 0) {
+            if (!window->size_known) window->end = window->base + window->length;
+            return DL_OK;
+        }
+        window->length += got;
+        window->bytes_read += got;
+    }
+    *bytes = window->buffer;
+    return DL_OK;
+}
+
+dl_status dl_window_size(dl_window *window, uint64_t *size, dl_error *error) {
+    if (!window->size_known) {
+        dl_status status = window->source->size(window->source->context, &window->end, error);
+        if (status != DL_OK) return status;
+        window->size_known = true;
+    }
+    *size = window->end;
+    return DL_OK;
+}

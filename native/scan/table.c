@@ -1,0 +1,167 @@
+#include <limits.h>
+#include <stdlib.h>
+
+#include "dicomloom/scan.h"
+
+dl_table *dl_table_new(const dl_column_type *types, size_t count) {
+    dl_table *table = calloc(1, sizeof *table);
+    if (!table) return NULL;
+    table->columns = calloc(count ? count : 1, sizeof *table->columns);
+    if (!table->columns) {
+        free(table);
+        return NULL;
+    }
+    table->column_count = count;
+    for (size_t i = 0; i < count; i++) {
+        dl_column *column = &table->columns[i];
+        column->type = types[i];
+        const int32_t zero = 0;
+        if (types[i] == DL_COLUMN_TEXT &&
+            dl_bytes_append(&column->offsets, &zero, sizeof zero) != DL_OK) {
+            dl_table_free(table);
+            return NULL;
+        }
+    }
+    return table;
+}
+
+void dl_table_free(dl_table *table) {
+    if (!table) return;
+    for (size_t i = 0; i < table->column_count; i++) {
+        dl_bytes_free(&table->columns[i].validity);
+        dl_bytes_free(&table->columns[i].offsets);
+        dl_bytes_free(&table->columns[i].data);
+    }
+    dl_bytes_free(&table->deferred);
+    dl_bytes_free(&table->deferred_charsets);
+    free(table->columns);
+    free(table);
+}
+
+dl_status dl_table_edit(dl_table *table, size_t index, const dl_edit *edits, size_t count) {
+    dl_column *column = &table->columns[index];
+    dl_bytes data = {0};
+    int32_t *offsets = (int32_t *)(void *)column->offsets.data;
+    uint64_t copied = 0;
+    size_t row = 0; /* the next offset to be moved */
+    int64_t shift = 0;
+    for (size_t i = 0; i <= count; i++) {
+        uint64_t until = i < count ? edits[i].start : column->data.length;
+        dl_status status = dl_bytes_append(&data, column->data.data + copied, until - copied);
+        if (status == DL_OK && i < count)
+            status = dl_bytes_append(&data, edits[i].text, edits[i].size);
+        if (status != DL_OK || data.length > INT32_MAX) {
+            dl_bytes_free(&data);
+            return DL_ERR_MEMORY;
+        }
+        /* An edit belongs to the row that it starts in: its end, not its start, moves. */
+        while (row <= table->rows && (uint64_t)offsets[row] <= until) {
+            offsets[row] = (int32_t)(offsets[row] + shift);
+            row++;
+        }
+        if (i == count) break;
+        copied = edits[i].start + edits[i].length;
+        shift += (int64_t)edits[i].size - (int64_t)edits[i].length;
+    }
+    dl_bytes_free(&column->data);
+    column->data = data;
+    return DL_OK;
+}
+
+/* --- rows --------------------------------------------------------------------------------------
+ */
+
+static size_t value_size(dl_column_type type) { return type == DL_COLUMN_DATE32 ? 4 : 8; }
+
+/* Where the cell of the row under construction starts in a text column's data. */
+static size_t cell_start(const dl_column *column, size_t rows) {
+    return (size_t)((const int32_t *)(const void *)column->offsets.data)[rows];
+}
+
+dl_status dl_row_begin(dl_row *row, dl_table *table) {
+    if (row->table != table || !row->set) {
+        uint8_t *set = realloc(row->set, table->column_count ? table->column_count : 1);
+        if (!set) return DL_ERR_MEMORY;
+        row->set = set;
+        row->table = table;
+    }
+    memset(row->set, 0, table->column_count);
+    row->deferred = table->deferred.length;
+    row->charsets = table->deferred_charsets.length;
+    return DL_OK;
+}
+
+void dl_row_free(dl_row *row) {
+    free(row->set);
+    row->set = NULL;
+    row->table = NULL;
+}
+
+void dl_row_reset(dl_row *row, size_t index) {
+    dl_table *table = row->table;
+    dl_column *column = &table->columns[index];
+    if (!row->set[index]) return;
+    row->set[index] = 0;
+    column->data.length = column->type == DL_COLUMN_TEXT ? cell_start(column, table->rows)
+                                                         : table->rows * value_size(column->type);
+    dl_deferred *deferred = (dl_deferred *)(void *)table->deferred.data;
+    size_t kept = row->deferred / sizeof *deferred, all = table->deferred.length / sizeof *deferred;
+    for (size_t i = kept; i < all; i++)
+        if (deferred[i].column != index) deferred[kept++] = deferred[i];
+    table->deferred.length = kept * sizeof *deferred;
+}
+
+dl_status dl_row_set_text(dl_row *row, size_t column, const char *text) {
+    dl_row_reset(row, column);
+    return dl_bytes_append(dl_row_text(row, column), text, strlen(text));
+}
+
+dl_status dl_row_set_int64(dl_row *row, size_t index, int64_t value) {
+    dl_row_reset(row, index);
+    dl_bytes *data = dl_row_text(row, index);
+    if (row->table->columns[index].type != DL_COLUMN_DATE32)
+        return dl_bytes_append(data, &value, sizeof value);
+    int32_t days = (int32_t)value;
+    return dl_bytes_append(data, &days, sizeof days);
+}
+
+dl_status dl_row_set_double(dl_row *row, size_t index, double value) {
+    dl_row_reset(row, index);
+    return dl_bytes_append(dl_row_text(row, index), &value, sizeof value);
+}
+
+dl_status dl_row_end(dl_row *row) {
+    dl_table *table = row->table;
+    size_t n = table->rows;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < table->column_count; i++) {
+        dl_column *column = &table->columns[i];
+        bool set = row->set[i] != 0;
+        dl_status status = DL_OK;
+        if ((n & 7) == 0) status = dl_bytes_append(&column->validity, "", 1);
+        if (status == DL_OK && column->type == DL_COLUMN_TEXT) {
+            if (column->data.length > INT32_MAX) return DL_ERR_MEMORY;
+            int32_t end = (int32_t)column->data.length;
+            status = dl_bytes_append(&column->offsets, &end, sizeof end);
+        } else if (status == DL_OK && !set) {
+            const int64_t zero = 0;
+            status = dl_bytes_append(&column->data, &zero, value_size(column->type));
+        }
+        if (status != DL_OK) return status;
+        if (set)
+            column->validity.data[n >> 3] |= (uint8_t)(1u << (n & 7));
+        else
+            column->nulls++;
+        bytes += column->data.length;
+    }
+    table->bytes = bytes;
+    table->rows++;
+    return DL_OK;
+}
+
+void dl_row_drop(dl_row *row) {
+    dl_table *table = row->table;
+    table->deferred.length = row->deferred;
+    table->deferred_charsets.length = row->charsets;
+    for (size_t i = 0; i < table->column_count; i++) dl_row_reset(row, i);
+}
