@@ -612,13 +612,13 @@ static dl_status read_file(pass *p) {
     scope in = {.syntax = start.syntax};
     uint64_t offset = start.offset, end;
     if (start.has_meta) {
-        encoding encoding = ENCODED_IMPLICIT;
-        status = read_meta(p, &start, &in, &offset, &encoding);
+        encoding data_set = ENCODED_IMPLICIT;
+        status = read_meta(p, &start, &in, &offset, &data_set);
         if (status != DL_OK) return status;
         const dl_nodes *wanted = &p->reader->plan->data_set;
         if (wanted->standard_count + wanted->private_count == 0) return DL_OK;
-        in = (scope){.syntax = {encoding != ENCODED_IMPLICIT, encoding == ENCODED_BIG}};
-        if (encoding == ENCODED_DEFLATED) return read_deflated(p, offset, &in);
+        in = (scope){.syntax = {data_set != ENCODED_IMPLICIT, data_set == ENCODED_BIG}};
+        if (data_set == ENCODED_DEFLATED) return read_deflated(p, offset, &in);
         status = dl_detect_syntax(p->window, offset, &in.syntax, p->error);
         if (status != DL_OK) return status;
         const uint8_t *byte;

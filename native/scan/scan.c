@@ -171,13 +171,9 @@ static dl_status read_file(worker *w, int at, const char *folder, const char *na
         (void)dl_fail(&error, DL_ERR_IO, 0, "not a regular file");
         return finish_row(w, &error);
     }
-    if (scan->options.file_info) {
-        if (scan->options.known && compare_known(w, &info) == DL_KNOWN_UNCHANGED) {
-            dl_row_drop(&w->row);
-            return DL_OK;
-        }
-        status = put_file_info(w, &info);
-        if (status != DL_OK) return status;
+    if (scan->options.known && compare_known(w, &info) == DL_KNOWN_UNCHANGED) {
+        dl_row_drop(&w->row);
+        return DL_OK;
     }
     int descriptor;
     if (dl_file_open(at, name, &descriptor, &error) != DL_OK) return finish_row(w, &error);
@@ -189,6 +185,11 @@ static dl_status read_file(worker *w, int at, const char *folder, const char *na
     atomic_fetch_add_explicit(&scan->bytes_read, w->reader.bytes_read - before,
                               memory_order_relaxed);
     if (status == DL_ERR_MEMORY) return status;
+    /* A file that the system would not read keeps no size: a later update must try it again. */
+    if (scan->options.file_info && status != DL_ERR_IO) {
+        dl_status put = put_file_info(w, &info);
+        if (put != DL_OK) return put;
+    }
     return finish_row(w, status == DL_OK ? NULL : &error);
 }
 

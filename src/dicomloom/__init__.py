@@ -1,0 +1,90 @@
+"""DICOM at scale from Python.
+
+`scan` and `index` read wanted values of millions of files, `read_tags` those of one. Importing the
+package loads nothing else: names are looked up when they are first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing's own costs an import
+if TYPE_CHECKING:
+    from dicomloom.errors import (
+        CorruptError,
+        DicomloomError,
+        LimitError,
+        MissingDependencyError,
+        NotDicomError,
+        ReadError,
+        TagError,
+        TruncatedError,
+        UnsupportedError,
+        WriteError,
+    )
+    from dicomloom.index.read import read_tags
+    from dicomloom.index.run import Summary, index
+    from dicomloom.index.scan import Batch, Progress, Scan, scan
+else:
+    # The function `index` has the name of its room. Python binds a submodule's name in its package
+    # once, at its first import: let that be now, and leave the name to the function.
+    import dicomloom.index
+
+    del index, dicomloom
+
+_HOMES = {
+    "Batch": "dicomloom.index.scan",
+    "Progress": "dicomloom.index.scan",
+    "Scan": "dicomloom.index.scan",
+    "scan": "dicomloom.index.scan",
+    "Summary": "dicomloom.index.run",
+    "index": "dicomloom.index.run",
+    "read_tags": "dicomloom.index.read",
+    "CorruptError": "dicomloom.errors",
+    "DicomloomError": "dicomloom.errors",
+    "LimitError": "dicomloom.errors",
+    "MissingDependencyError": "dicomloom.errors",
+    "NotDicomError": "dicomloom.errors",
+    "ReadError": "dicomloom.errors",
+    "TagError": "dicomloom.errors",
+    "TruncatedError": "dicomloom.errors",
+    "UnsupportedError": "dicomloom.errors",
+    "WriteError": "dicomloom.errors",
+}
+
+__all__ = [
+    "Batch",
+    "CorruptError",
+    "DicomloomError",
+    "LimitError",
+    "MissingDependencyError",
+    "NotDicomError",
+    "Progress",
+    "ReadError",
+    "Scan",
+    "Summary",
+    "TagError",
+    "TruncatedError",
+    "UnsupportedError",
+    "WriteError",
+    "index",
+    "read_tags",
+    "scan",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("dicomloom")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'dicomloom' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,1 @@
+"""The C core, one extension module a room. Private: use the package's public names."""

@@ -1,0 +1,217 @@
+# What Cython sees of native/include/dicomloom: only the names the .pyx files use.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+
+cdef extern from "stdbool.h" nogil:
+    ctypedef bint c_bool "bool"
+
+
+cdef extern from "dicomloom/base.h" nogil:
+    ctypedef enum dl_status:
+        DL_OK
+        DL_ERR_MEMORY
+        DL_ERR_IO
+        DL_ERR_NOT_DICOM
+        DL_ERR_TRUNCATED
+        DL_ERR_CORRUPT
+        DL_ERR_LIMIT
+        DL_ERR_UNSUPPORTED
+        DL_ERR_ARGUMENT
+        DL_ERR_STOPPED
+
+    ctypedef struct dl_error:
+        dl_status code
+        int os_error
+        uint32_t tag
+        uint64_t offset
+        char message[200]
+
+    dl_status dl_fail(dl_error *error, dl_status code, uint64_t offset, const char *format, ...)
+
+    ctypedef struct dl_bytes:
+        uint8_t *data
+        size_t length
+
+    void dl_bytes_free(dl_bytes *data)
+
+    ctypedef struct dl_source:
+        void *context
+        dl_status (*read_at)(void *, uint64_t, void *, size_t, size_t *, dl_error *) noexcept nogil
+        dl_status (*size)(void *, uint64_t *, dl_error *) noexcept nogil
+        void (*close)(void *) noexcept nogil
+
+    ctypedef struct dl_memory:
+        const uint8_t *data
+        size_t size
+
+    void dl_source_memory(dl_source *source, dl_memory *memory)
+    void dl_source_descriptor(dl_source *source, int descriptor)
+    void dl_source_close(dl_source *source)
+    dl_status dl_file_open(int at, const char *name, int *descriptor, dl_error *error)
+    enum: DL_CURRENT_DIRECTORY
+
+
+cdef extern from "dicomloom/dicom.h" nogil:
+    ctypedef enum dl_vr:
+        DL_VR_NONE
+        DL_VR_COUNT
+
+    ctypedef struct dl_vr_traits:
+        char name[20]
+
+    const dl_vr_traits dl_vr_table[]
+    dl_vr dl_vr_from_bytes(const uint8_t *text)
+
+    ctypedef struct dl_dictionary_entry:
+        uint32_t tag
+        uint32_t mask
+        uint8_t vr
+        uint8_t retired
+        const char *vm
+        const char *keyword
+        const char *name
+
+    const dl_dictionary_entry *dl_dictionary_find(uint32_t tag)
+    const dl_dictionary_entry *dl_dictionary_find_keyword(const char *keyword, size_t size)
+    const dl_dictionary_entry *dl_dictionary_at(size_t index)
+
+
+cdef extern from "dicomloom/scan.h" nogil:
+    ctypedef struct dl_step:
+        uint32_t tag
+        const char *creator
+        int item
+        dl_vr vr
+
+    ctypedef enum dl_column_type:
+        DL_COLUMN_TEXT
+        DL_COLUMN_INT64
+        DL_COLUMN_FLOAT64
+        DL_COLUMN_DATE32
+
+    ctypedef struct dl_plan:
+        pass
+
+    enum: DL_PATH_STEPS
+
+    dl_plan *dl_plan_new()
+    void dl_plan_free(dl_plan *plan)
+    dl_status dl_plan_add(dl_plan *plan, const dl_step *steps, size_t count, dl_column_type type,
+                          dl_error *error)
+    size_t dl_plan_columns(const dl_plan *plan)
+    dl_column_type dl_plan_column_type(const dl_plan *plan, size_t column)
+
+    ctypedef struct dl_column:
+        dl_column_type type
+        dl_bytes validity
+        dl_bytes offsets
+        dl_bytes data
+        int64_t nulls
+
+    ctypedef struct dl_deferred:
+        uint32_t column
+        uint32_t vr
+        uint64_t start
+        uint64_t length
+        uint64_t charset
+        uint64_t charset_size
+
+    ctypedef struct dl_table:
+        size_t column_count
+        size_t rows
+        dl_column *columns
+        uint64_t misfits
+        dl_bytes deferred
+        dl_bytes deferred_charsets
+
+    dl_table *dl_table_new(const dl_column_type *types, size_t count)
+    void dl_table_free(dl_table *table)
+
+    ctypedef struct dl_edit:
+        uint64_t start
+        uint64_t length
+        const uint8_t *text
+        size_t size
+
+    dl_status dl_table_edit(dl_table *table, size_t column, const dl_edit *edits, size_t count)
+
+    struct ArrowSchema:
+        void (*release)(ArrowSchema *) noexcept nogil
+    struct ArrowArray:
+        void (*release)(ArrowArray *) noexcept nogil
+
+    dl_status dl_arrow_schema(ArrowSchema *schema, const dl_column_type *types,
+                              const char *const *names, size_t count)
+    dl_status dl_arrow_array(ArrowArray *array, const dl_table *table, void *owner,
+                             void (*release_owner)(void *) noexcept)
+
+    ctypedef struct dl_row:
+        dl_table *table
+
+    dl_status dl_row_begin(dl_row *row, dl_table *table)
+    dl_status dl_row_end(dl_row *row)
+    void dl_row_free(dl_row *row)
+    dl_status dl_csv_append(dl_bytes *into, const dl_table *table)
+    dl_status dl_json_append(dl_bytes *into, const dl_table *table, const char *const *keys)
+
+    ctypedef dl_status (*dl_open_inflated)(void *, const dl_source *, uint64_t, dl_source *,
+                                           dl_error *) noexcept nogil
+
+    ctypedef struct dl_limits:
+        uint32_t depth
+        uint64_t value_size
+
+    ctypedef struct dl_reader:
+        const dl_plan *plan
+        dl_limits limits
+        dl_open_inflated open_inflated
+        void *open_context
+
+    void dl_reader_free(dl_reader *reader)
+    dl_status dl_read(dl_reader *reader, const dl_source *source, dl_row *row,
+                      size_t first_column, dl_error *error)
+
+    ctypedef struct dl_known:
+        pass
+
+    dl_known *dl_known_new()
+    void dl_known_free(dl_known *known)
+    dl_status dl_known_add(dl_known *known, const char *path, size_t path_size, uint64_t size,
+                           int64_t modified_ns, uint64_t inode)
+    bint dl_known_keeps(const dl_known *known, const char *path, size_t path_size, uint64_t size,
+                        int64_t modified_ns, uint64_t inode)
+
+    ctypedef enum dl_errors:
+        pass
+
+    ctypedef struct dl_scan_options:
+        unsigned threads
+        size_t batch_rows
+        dl_errors errors
+        bint follow_links
+        bint file_info
+        dl_known *known
+        dl_limits limits
+        dl_open_inflated open_inflated
+        void *open_context
+
+    ctypedef struct dl_scan_counts:
+        uint64_t files
+        uint64_t ok
+        uint64_t errors
+        uint64_t unchanged
+        uint64_t changed
+        uint64_t bytes_read
+        unsigned threads
+
+    ctypedef struct dl_scan:
+        pass
+
+    dl_scan *dl_scan_new(const dl_plan *plan, const dl_scan_options *options, dl_error *error)
+    bint dl_scan_add(dl_scan *scan, const char *const *paths, size_t count, size_t *taken)
+    void dl_scan_close(dl_scan *scan)
+    dl_status dl_scan_next(dl_scan *scan, double seconds, dl_table **table, c_bool *finished,
+                           dl_error *error)
+    void dl_scan_counts_get(dl_scan *scan, dl_scan_counts *counts)
+    void dl_scan_stop(dl_scan *scan)
+    void dl_scan_free(dl_scan *scan)

@@ -1,0 +1,44 @@
+# cython: language_level=3, embedsignature=True
+"""native/dicom for Python: the dictionary of PS3.6."""
+
+from dicomloom._native.core cimport (
+    dl_dictionary_at,
+    dl_dictionary_entry,
+    dl_dictionary_find,
+    dl_dictionary_find_keyword,
+    dl_vr_table,
+)
+
+
+cdef object entry_of(const dl_dictionary_entry *entry):
+    if entry == NULL:
+        return None
+    return (
+        entry.tag,
+        entry.mask,
+        dl_vr_table[entry.vr].name.decode("ascii"),
+        entry.vm.decode("ascii"),
+        entry.keyword.decode("ascii"),
+        entry.name.decode("utf-8"),
+        bool(entry.retired),
+    )
+
+
+def find_tag(unsigned int tag):
+    return entry_of(dl_dictionary_find(tag))
+
+
+def find_keyword(str keyword):
+    cdef bytes text = keyword.encode("utf-8")
+    return entry_of(dl_dictionary_find_keyword(text, len(text)))
+
+
+def entries():
+    cdef size_t index = 0
+    found = []
+    while True:
+        entry = entry_of(dl_dictionary_at(index))
+        if entry is None:
+            return found
+        found.append(entry)
+        index += 1

@@ -1,0 +1,642 @@
+# cython: language_level=3, embedsignature=True
+"""native/scan for Python: conversion, lifetimes, and the GIL; no policy."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport EIO
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from dicomloom._native.core cimport *
+
+from dicomloom.errors import from_native
+
+cdef dict CODES = {
+    DL_ERR_MEMORY: "memory",
+    DL_ERR_IO: "io",
+    DL_ERR_NOT_DICOM: "not-dicom",
+    DL_ERR_TRUNCATED: "truncated",
+    DL_ERR_CORRUPT: "corrupt",
+    DL_ERR_LIMIT: "limit",
+    DL_ERR_UNSUPPORTED: "unsupported",
+    DL_ERR_ARGUMENT: "argument",
+    DL_ERR_STOPPED: "stopped",
+}
+cdef dict TYPES = {
+    "text": DL_COLUMN_TEXT,
+    "int64": DL_COLUMN_INT64,
+    "float64": DL_COLUMN_FLOAT64,
+    "date32": DL_COLUMN_DATE32,
+}
+cdef dict TYPE_NAMES = {code: name for name, code in TYPES.items()}
+cdef tuple ERRORS = ("keep", "skip", "only")  # in the order of dl_errors
+
+
+cdef object error_of(const dl_error *error, path=None):
+    return from_native(
+        CODES.get(error.code, "argument"),
+        error.message.decode("utf-8", "replace"),
+        error.os_error,
+        error.offset,
+        error.tag,
+        path,
+    )
+
+
+cdef check(dl_status status, const dl_error *error, path=None):
+    if status == DL_ERR_MEMORY:
+        raise MemoryError()
+    if status != DL_OK:
+        raise error_of(error, path)
+
+
+cdef class Plan:
+    """Wanted values. columns: [(steps, type)], a step: (tag, creator or None, item, VR)."""
+
+    cdef dl_plan *plan
+    cdef readonly tuple types
+
+    def __cinit__(self, columns):
+        cdef dl_step steps[32]
+        cdef dl_error error
+        cdef bytes vr
+        self.plan = dl_plan_new()
+        if self.plan == NULL:
+            raise MemoryError()
+        for path, kind in columns:
+            if len(path) > DL_PATH_STEPS:
+                raise ValueError("too many steps in a path")
+            kept = []  # the creators' bytes live until dl_plan_add has copied them
+            for i, (tag, creator, item, name) in enumerate(path):
+                memset(&steps[i], 0, sizeof(dl_step))
+                steps[i].tag = tag
+                steps[i].item = item
+                vr = name.encode("ascii") + b"  "
+                steps[i].vr = dl_vr_from_bytes(<const uint8_t *><const char *>vr)
+                if len(name) != 2:  # "US or SS": the dictionary of the C core knows the rule
+                    steps[i].vr = DL_VR_NONE
+                if creator is not None:
+                    kept.append(creator.encode("utf-8"))
+                    steps[i].creator = kept[-1]
+            check(dl_plan_add(self.plan, steps, len(path), TYPES[kind], &error), &error)
+        self.types = tuple(kind for _, kind in columns)
+
+    def __dealloc__(self):
+        dl_plan_free(self.plan)
+
+
+cdef class Known:
+    """What an earlier index holds; see dl_known."""
+
+    cdef dl_known *known
+
+    def __cinit__(self):
+        self.known = dl_known_new()
+        if self.known == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        dl_known_free(self.known)
+
+    def add(self, str path, uint64_t size, int64_t modified_ns, int64_t inode):
+        cdef bytes text = path.encode("utf-8")
+        if dl_known_add(self.known, text, len(text), size, modified_ns, <uint64_t>inode) != DL_OK:
+            raise MemoryError()
+
+    def keeps(self, str path, uint64_t size, int64_t modified_ns, int64_t inode):
+        cdef bytes text = path.encode("utf-8")
+        return bool(
+            dl_known_keeps(self.known, text, len(text), size, modified_ns, <uint64_t>inode)
+        )
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+cdef void release_batch(void *owner) noexcept with gil:
+    Py_DECREF(<object>owner)
+
+
+cdef void free_schema_capsule(object capsule) noexcept:
+    cdef ArrowSchema *schema = <ArrowSchema *>PyCapsule_GetPointer(capsule, "arrow_schema")
+    if schema.release != NULL:
+        schema.release(schema)
+    free(schema)
+
+
+cdef void free_array_capsule(object capsule) noexcept:
+    cdef ArrowArray *array = <ArrowArray *>PyCapsule_GetPointer(capsule, "arrow_array")
+    if array.release != NULL:
+        array.release(array)
+    free(array)
+
+
+cdef int fill_schema(ArrowSchema *schema, tuple names, tuple types) except -1:
+    cdef size_t count = len(names)
+    cdef list encoded = [name.encode("utf-8") for name in names]
+    cdef const char **texts = <const char **>calloc(count + 1, sizeof(char *))
+    cdef dl_column_type *codes = <dl_column_type *>calloc(count + 1, sizeof(dl_column_type))
+    try:
+        if texts == NULL or codes == NULL:
+            raise MemoryError()
+        for i in range(count):
+            texts[i] = <const char *>(<bytes>encoded[i])
+            codes[i] = TYPES[types[i]]
+        if dl_arrow_schema(schema, codes, texts, count) != DL_OK:
+            raise MemoryError()
+    finally:
+        free(texts)
+        free(codes)
+    return 0
+
+
+def schema_capsule(tuple names, tuple types):
+    cdef ArrowSchema *schema = <ArrowSchema *>calloc(1, sizeof(ArrowSchema))
+    if schema == NULL:
+        raise MemoryError()
+    try:
+        fill_schema(schema, names, types)
+    except BaseException:
+        free(schema)
+        raise
+    return PyCapsule_New(schema, "arrow_schema", <void (*)(object) noexcept>free_schema_capsule)
+
+
+cdef class Table:
+    """A dl_table and the names of its columns."""
+
+    cdef dl_table *table
+    cdef readonly tuple names
+
+    def __dealloc__(self):
+        dl_table_free(self.table)
+
+    @property
+    def rows(self):
+        return self.table.rows
+
+    @property
+    def misfits(self):
+        return self.table.misfits
+
+    @property
+    def types(self):
+        return tuple(
+            TYPE_NAMES[self.table.columns[i].type] for i in range(self.table.column_count)
+        )
+
+    def values(self, size_t index):
+        """One column as Python objects; the dates of date32 stay days since 1970."""
+        if index >= self.table.column_count:
+            raise IndexError(index)
+        cdef dl_column *column = &self.table.columns[index]
+        cdef const char *data = <const char *>column.data.data
+        cdef const int32_t *offsets = <const int32_t *>column.offsets.data
+        found = []
+        for row in range(self.table.rows):
+            if not (column.validity.data[row >> 3] >> (row & 7)) & 1:
+                found.append(None)
+            elif column.type == DL_COLUMN_TEXT:
+                found.append(data[offsets[row]:offsets[row + 1]].decode("utf-8"))
+            elif column.type == DL_COLUMN_INT64:
+                found.append((<const int64_t *>data)[row])
+            elif column.type == DL_COLUMN_DATE32:
+                found.append((<const int32_t *>data)[row])
+            else:
+                found.append((<const double *>data)[row])
+        return found
+
+    def csv(self):
+        """The rows as CSV, without a header line."""
+        cdef dl_bytes text
+        cdef dl_status status
+        memset(&text, 0, sizeof(text))
+        with nogil:
+            status = dl_csv_append(&text, self.table)
+        return taken(&text, status)
+
+    def json(self, keys):
+        """The rows as JSON lines; keys: the JSON of each name with its colon, as bytes."""
+        cdef dl_bytes text
+        cdef dl_status status
+        cdef const char **texts
+        cdef list held = list(keys)
+        if len(held) != self.table.column_count:
+            raise ValueError("one key a column")
+        texts = <const char **>calloc(len(held) + 1, sizeof(char *))
+        if texts == NULL:
+            raise MemoryError()
+        for i in range(len(held)):
+            texts[i] = <const char *>(<bytes>held[i])
+        memset(&text, 0, sizeof(text))
+        with nogil:
+            status = dl_json_append(&text, self.table, texts)
+        free(texts)
+        return taken(&text, status)
+
+    def resolve(self, decode):
+        """Replace each value that waits for a decoder by decode(raw, charset, VR)."""
+        cdef size_t count = self.table.deferred.length // sizeof(dl_deferred)
+        cdef dl_deferred *deferred = <dl_deferred *>self.table.deferred.data
+        cdef const char *charsets = <const char *>self.table.deferred_charsets.data
+        cdef dl_edit *edits
+        cdef size_t used
+        cdef dl_status status
+        if count == 0:
+            return
+        edits = <dl_edit *>calloc(count, sizeof(dl_edit))
+        if edits == NULL:
+            raise MemoryError()
+        try:
+            for index in range(self.table.column_count):
+                used = 0
+                held = []
+                raw = <const char *>self.table.columns[index].data.data
+                for i in range(count):
+                    if deferred[i].column != index:
+                        continue
+                    start, size = deferred[i].start, deferred[i].length
+                    at, length = deferred[i].charset, deferred[i].charset_size
+                    text = decode(
+                        raw[start:start + size],
+                        charsets[at:at + length] if length else b"",
+                        dl_vr_table[deferred[i].vr].name.decode("ascii"),
+                    ).encode("utf-8", "replace")
+                    held.append(text)
+                    edits[used].start = start
+                    edits[used].length = size
+                    edits[used].text = <const uint8_t *><const char *>(<bytes>text)
+                    edits[used].size = len(text)
+                    used += 1
+                if used:
+                    status = dl_table_edit(self.table, index, edits, used)
+                    if status != DL_OK:
+                        raise MemoryError()
+            self.table.deferred.length = 0
+        finally:
+            free(edits)
+
+    def array_capsule(self):
+        cdef ArrowArray *array = <ArrowArray *>calloc(1, sizeof(ArrowArray))
+        if array == NULL:
+            raise MemoryError()
+        try:
+            self.fill_array(array)
+        except BaseException:
+            free(array)
+            raise
+        return PyCapsule_New(array, "arrow_array", <void (*)(object) noexcept>free_array_capsule)
+
+    cdef int fill_array(self, ArrowArray *array) except -1:
+        Py_INCREF(self)
+        if dl_arrow_array(array, self.table, <void *>self, release_batch) != DL_OK:
+            Py_DECREF(self)
+            raise MemoryError()
+        return 0
+
+
+cdef bytes taken(dl_bytes *text, dl_status status):
+    try:
+        if status != DL_OK:
+            raise MemoryError()
+        return PyBytes_FromStringAndSize(<char *>text.data, text.length)
+    finally:
+        dl_bytes_free(text)
+
+
+cdef Table table_of(dl_table *table, tuple names):
+    cdef Table made = Table.__new__(Table)
+    made.table = table
+    made.names = names
+    return made
+
+
+# --- Arrow stream ---------------------------------------------------------------------------------
+
+cdef extern from *:
+    """
+    /* The Arrow C stream interface, a published ABI. */
+    struct ArrowArrayStream {
+        int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *);
+        int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *);
+        const char *(*get_last_error)(struct ArrowArrayStream *);
+        void (*release)(struct ArrowArrayStream *);
+        void *private_data;
+    };
+    """
+    struct ArrowArrayStream:
+        int (*get_schema)(ArrowArrayStream *, ArrowSchema *) noexcept
+        int (*get_next)(ArrowArrayStream *, ArrowArray *) noexcept
+        const char *(*get_last_error)(ArrowArrayStream *) noexcept
+        void (*release)(ArrowArrayStream *) noexcept
+        void *private_data
+
+
+cdef class StreamState:
+    cdef object tables  # an iterator of Table
+    cdef tuple names
+    cdef tuple types
+    cdef bytes message
+
+
+cdef int stream_failed(StreamState state, error) noexcept:
+    state.message = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
+    return EIO
+
+
+cdef int stream_schema(ArrowArrayStream *stream, ArrowSchema *schema) noexcept with gil:
+    cdef StreamState state = <StreamState>stream.private_data
+    try:
+        return fill_schema(schema, state.names, state.types)
+    except BaseException as error:
+        return stream_failed(state, error)
+
+
+cdef int stream_next(ArrowArrayStream *stream, ArrowArray *array) noexcept with gil:
+    cdef StreamState state = <StreamState>stream.private_data
+    cdef Table table
+    try:
+        table = next(state.tables, None)
+        if table is None:
+            memset(array, 0, sizeof(ArrowArray))
+            return 0
+        return table.fill_array(array)
+    except BaseException as error:
+        return stream_failed(state, error)
+
+
+cdef const char *stream_error(ArrowArrayStream *stream) noexcept with gil:
+    cdef StreamState state = <StreamState>stream.private_data
+    return NULL if state.message is None else <const char *>state.message
+
+
+cdef void stream_release(ArrowArrayStream *stream) noexcept with gil:
+    Py_DECREF(<object>stream.private_data)
+    stream.release = NULL
+    stream.private_data = NULL
+
+
+cdef void free_stream_capsule(object capsule) noexcept:
+    cdef ArrowArrayStream *stream = <ArrowArrayStream *>PyCapsule_GetPointer(
+        capsule, "arrow_array_stream"
+    )
+    if stream.release != NULL:
+        stream.release(stream)
+    free(stream)
+
+
+def stream_capsule(tables, tuple names, tuple types):
+    """An ArrowArrayStream over an iterator of Table."""
+    cdef StreamState state = StreamState.__new__(StreamState)
+    cdef ArrowArrayStream *stream
+    state.tables = tables
+    state.names = names
+    state.types = types
+    stream = <ArrowArrayStream *>calloc(1, sizeof(ArrowArrayStream))
+    if stream == NULL:
+        raise MemoryError()
+    Py_INCREF(state)
+    stream.get_schema = stream_schema
+    stream.get_next = stream_next
+    stream.get_last_error = stream_error
+    stream.release = stream_release
+    stream.private_data = <void *>state
+    return PyCapsule_New(
+        stream, "arrow_array_stream", <void (*)(object) noexcept>free_stream_capsule
+    )
+
+
+# --- sources that need Python ---------------------------------------------------------------------
+
+cdef class PythonSource:
+    """A dl_source over an object with read_at(offset, size) -> bytes and size() -> int."""
+
+    cdef object reader
+    cdef const dl_source *below  # for an inflating reader: where the deflated bytes are
+    cdef uint64_t start
+
+    def below_read(self, uint64_t offset, size_t size):
+        """Read what the source below holds: the deflated bytes, from their first one on."""
+        cdef bytes into = PyBytes_FromStringAndSize(NULL, size)
+        cdef char *data = into
+        cdef size_t got = 0
+        cdef dl_error error
+        cdef dl_status status
+        with nogil:
+            status = self.below.read_at(self.below.context, self.start + offset, data, size, &got,
+                                        &error)
+        check(status, &error)
+        return into[:got]
+
+
+cdef dl_status python_failed(dl_error *error, uint64_t offset, failure) noexcept:
+    cdef bytes message = str(failure).encode("utf-8", "replace")[:150]
+    cdef dl_status code = DL_ERR_CORRUPT
+    if isinstance(failure, MemoryError):
+        code = DL_ERR_MEMORY
+    elif isinstance(failure, OSError):
+        code = DL_ERR_IO
+    return dl_fail(error, code, offset, "%s", <const char *>message)
+
+
+cdef dl_status python_read_at(void *context, uint64_t offset, void *into, size_t size,
+                              size_t *got, dl_error *error) noexcept with gil:
+    cdef bytes data
+    got[0] = 0
+    try:
+        data = bytes((<PythonSource>context).reader.read_at(offset, size))[:size]
+        memcpy(into, <const char *>data, len(data))
+        got[0] = len(data)
+        return DL_OK
+    except BaseException as failure:
+        return python_failed(error, offset, failure)
+
+
+cdef dl_status python_size(void *context, uint64_t *size, dl_error *error) noexcept with gil:
+    try:
+        size[0] = (<PythonSource>context).reader.size()
+        return DL_OK
+    except BaseException as failure:
+        return python_failed(error, 0, failure)
+
+
+cdef void python_close(void *context) noexcept with gil:
+    (<PythonSource>context).reader = None  # an inflating reader holds us: end the cycle
+    Py_DECREF(<object>context)
+
+
+cdef void fill_python_source(dl_source *source, PythonSource state) noexcept:
+    Py_INCREF(state)
+    source.context = <void *>state
+    source.read_at = python_read_at
+    source.size = python_size
+    source.close = python_close
+
+
+cdef dl_status open_inflated(void *context, const dl_source *raw, uint64_t offset,
+                             dl_source *inflated, dl_error *error) noexcept with gil:
+    """context: a callable that makes the reader from a function that reads deflated bytes."""
+    cdef PythonSource state = PythonSource.__new__(PythonSource)
+    try:
+        state.below = raw
+        state.start = offset
+        state.reader = (<object>context)(state.below_read)
+        fill_python_source(inflated, state)
+        return DL_OK
+    except BaseException as failure:
+        return python_failed(error, offset, failure)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+cdef void fill_limits(dl_limits *limits, tuple given) noexcept:
+    limits.depth = given[0]
+    limits.value_size = given[1]
+
+
+def read_row(Plan plan, source, tuple limits, inflater):
+    """Read one source into a Table of one row and the plan's columns.
+
+    source: a path as bytes, or, in a 1-tuple, a bytes-like object or a reader (see PythonSource).
+    Returns (Table, exception or None).
+    """
+    cdef dl_reader reader
+    cdef dl_row row
+    cdef dl_source opened
+    cdef dl_memory memory
+    cdef Py_buffer view
+    cdef dl_error error
+    cdef dl_status status
+    cdef int descriptor
+    cdef PythonSource state
+    cdef Table table
+    cdef dl_column_type *types
+    cdef size_t count = dl_plan_columns(plan.plan)
+    cdef bint viewed = False
+    cdef const char *name
+
+    memset(&reader, 0, sizeof(reader))
+    memset(&row, 0, sizeof(row))
+    memset(&error, 0, sizeof(error))
+    reader.plan = plan.plan
+    fill_limits(&reader.limits, limits)
+    reader.open_inflated = open_inflated
+    reader.open_context = <void *>inflater
+
+    types = <dl_column_type *>calloc(count + 1, sizeof(dl_column_type))
+    if types == NULL:
+        raise MemoryError()
+    for i in range(count):
+        types[i] = dl_plan_column_type(plan.plan, i)
+    table = table_of(dl_table_new(types, count), ())
+    free(types)
+    if table.table == NULL:
+        raise MemoryError()
+
+    if isinstance(source, bytes):
+        name = source
+        with nogil:
+            status = dl_file_open(DL_CURRENT_DIRECTORY, name, &descriptor, &error)
+        if status != DL_OK:
+            return table, error_of(&error)
+        dl_source_descriptor(&opened, descriptor)
+    else:
+        given = source[0]
+        if hasattr(given, "read_at"):
+            state = PythonSource.__new__(PythonSource)
+            state.reader = given
+            fill_python_source(&opened, state)
+        else:
+            PyObject_GetBuffer(given, &view, PyBUF_SIMPLE)
+            viewed = True
+            memory.data = <const uint8_t *>view.buf
+            memory.size = view.len
+            dl_source_memory(&opened, &memory)
+    try:
+        if dl_row_begin(&row, table.table) != DL_OK:
+            raise MemoryError()
+        with nogil:
+            status = dl_read(&reader, &opened, &row, 0, &error)
+        if dl_row_end(&row) != DL_OK:
+            raise MemoryError()
+    finally:
+        dl_source_close(&opened)
+        dl_reader_free(&reader)
+        dl_row_free(&row)
+        if viewed:
+            PyBuffer_Release(&view)
+    return table, None if status == DL_OK else error_of(&error)
+
+
+cdef class Scanner:
+    """A dl_scan; close() or the end of its life joins its threads."""
+
+    cdef dl_scan *scan
+    cdef Plan plan  # kept alive
+    cdef Known known
+    cdef object inflater
+    cdef tuple names
+
+    def __cinit__(self, Plan plan, tuple names, *, unsigned threads, size_t batch_rows, errors,
+                  bint follow_links, bint file_info, Known known, tuple limits, inflater):
+        cdef dl_scan_options options
+        cdef dl_error error
+        memset(&options, 0, sizeof(options))
+        options.threads = threads
+        options.batch_rows = batch_rows
+        options.errors = <dl_errors>ERRORS.index(errors)
+        options.follow_links = follow_links
+        options.file_info = file_info
+        options.known = NULL if known is None else known.known
+        fill_limits(&options.limits, limits)
+        options.open_inflated = open_inflated
+        options.open_context = <void *>inflater
+        self.plan = plan
+        self.known = known
+        self.inflater = inflater
+        self.names = names
+        self.scan = dl_scan_new(plan.plan, &options, &error)
+        if self.scan == NULL:
+            raise error_of(&error)
+
+    def __dealloc__(self):
+        with nogil:
+            dl_scan_free(self.scan)
+
+    def add(self, list paths):
+        """Give paths (bytes); returns how many were taken."""
+        cdef size_t count = len(paths), taken = 0
+        cdef const char **texts = <const char **>calloc(count + 1, sizeof(char *))
+        if texts == NULL:
+            raise MemoryError()
+        for i in range(count):
+            texts[i] = <const char *>(<bytes>paths[i])
+        with nogil:
+            dl_scan_add(self.scan, texts, count, &taken)
+        free(texts)
+        return taken
+
+    def close_input(self):
+        dl_scan_close(self.scan)
+
+    def next(self, double seconds):
+        """Wait for a Table: (Table or None, whether the scan has ended)."""
+        cdef dl_table *table = NULL
+        cdef c_bool finished = False
+        cdef dl_error error
+        cdef dl_status status
+        with nogil:
+            status = dl_scan_next(self.scan, seconds, &table, &finished, &error)
+        check(status, &error)
+        return (table_of(table, self.names) if table != NULL else None), bool(finished)
+
+    def stop(self):
+        with nogil:
+            dl_scan_stop(self.scan)
+
+    def counts(self):
+        cdef dl_scan_counts counts
+        dl_scan_counts_get(self.scan, &counts)
+        return counts

@@ -1,0 +1,1 @@
+"""The command `dicomloom`: one module a command, listed in `main.COMMANDS`."""

@@ -1,0 +1,107 @@
+"""What can go wrong, as classes.
+
+Every error of dicomloom is a `DicomloomError` and also the builtin that fits it, so that
+``except OSError`` and ``except ValueError`` keep their meaning.
+"""
+
+from __future__ import annotations
+
+
+class DicomloomError(Exception):
+    """The base of all errors raised by dicomloom.
+
+    Attributes
+    ----------
+    path : str or None
+        The file the error is about.
+    offset : int or None
+        Byte offset in that file (in the inflated data set, when it is deflated).
+    tag : int or None
+        The data element, ``(group << 16) | element``.
+    frame : int or None
+        The frame, counted from 0.
+    values : dict
+        What `dicomloom.read_tags` had read before the fault; else empty.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        offset: int | None = None,
+        tag: int | None = None,
+        frame: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.offset = offset
+        self.tag = tag
+        self.frame = frame
+        self.values: dict[str, str | None] = {}
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.path}: {message}" if self.path else message
+
+
+class ReadError(DicomloomError, OSError):
+    """The operating system would not let a file be read."""
+
+
+class WriteError(DicomloomError, OSError):
+    """A file could not be written; whatever stood under its name is untouched."""
+
+
+class NotDicomError(DicomloomError, ValueError):
+    """The bytes are not a DICOM file or data set."""
+
+
+class TruncatedError(DicomloomError, ValueError):
+    """The bytes end inside an element."""
+
+
+class CorruptError(DicomloomError, ValueError):
+    """The bytes break the grammar of PS3.5."""
+
+
+class LimitError(DicomloomError, ValueError):
+    """A limit on nesting or size was reached."""
+
+
+class UnsupportedError(DicomloomError, ValueError):
+    """Valid, but not something that can be read."""
+
+
+class TagError(DicomloomError, ValueError):
+    """A wanted tag is not written as one, or its keyword is unknown."""
+
+
+class MissingDependencyError(DicomloomError, ImportError):
+    """An optional library is needed; the message names the extra that brings it."""
+
+
+# The status codes of native/base, in one place.
+_CLASSES: dict[str, type[DicomloomError]] = {
+    "io": ReadError,
+    "not-dicom": NotDicomError,
+    "truncated": TruncatedError,
+    "corrupt": CorruptError,
+    "limit": LimitError,
+    "unsupported": UnsupportedError,
+}
+
+
+def from_native(
+    code: str, message: str, os_error: int, offset: int, tag: int, path: str | None
+) -> Exception:
+    """Turn an error of the C core into the exception to raise."""
+    if code == "memory":
+        return MemoryError(message)
+    error = _CLASSES.get(code, DicomloomError)(
+        message, path=path, offset=offset, tag=tag or None
+    )
+    if isinstance(error, OSError):
+        error.errno = os_error
+        error.filename = path
+    return error

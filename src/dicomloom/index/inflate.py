@@ -1,0 +1,75 @@
+"""Deflated data sets (PS3.5 A.5): inflated only as far as the C core asks."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+_READ = 16 * 1024
+_STEP = 64 * 1024
+_KEPT = 128 * 1024  # what the C core may look back to
+# A header is small; inflating gigabytes to hop over pixels, or a bomb's zeros, helps nobody.
+MOST = 256 * 1024 * 1024
+
+
+class InflatedReader:
+    """What a deflated stream holds, read by offset; going back beyond the last bytes starts over.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(offset, size) -> bytes`` of the deflated stream.
+
+    Notes
+    -----
+    Holds at most 256 KiB. Asking for bytes beyond the first `MOST` raises ValueError.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+        self._read = read
+        self._restart()
+
+    def _restart(self) -> None:
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._taken = 0  # bytes of the deflated stream
+        self._pending = b""
+        self._start = 0  # offset of _held[0]
+        self._held = bytearray()
+        self._ended = False
+
+    def _inflate(self) -> None:
+        if not self._pending:
+            self._pending = self._read(self._taken, _READ)
+            self._taken += len(self._pending)
+            if not self._pending:
+                self._held += self._inflater.flush()
+                self._ended = True
+                return
+        try:
+            self._held += self._inflater.decompress(self._pending, _STEP)
+        except zlib.error as error:
+            at = self._start + len(self._held)
+            raise ValueError(f"deflated data set is broken behind byte {at}: {error}") from error
+        self._pending = self._inflater.unconsumed_tail
+        self._ended = self._inflater.eof
+        if len(self._held) > 2 * _KEPT:
+            drop = len(self._held) - _KEPT
+            del self._held[:drop]
+            self._start += drop
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes at `offset`; empty at the end."""
+        if offset < self._start:
+            self._restart()
+        if offset + size > MOST and offset > self._start + len(self._held):
+            raise ValueError(f"a deflated data set is read up to byte {MOST}, not to {offset}")
+        while not self._ended and self._start + len(self._held) <= offset:
+            self._inflate()
+        at = offset - self._start
+        return bytes(self._held[at : at + size])
+
+    def size(self) -> int:
+        """Return how many bytes there are, or `MOST` when there are more."""
+        while not self._ended and self._start + len(self._held) < MOST:
+            self._inflate()
+        return self._start + len(self._held)
