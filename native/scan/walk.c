@@ -233,6 +233,8 @@ static cursor *cursor_new(const char *parent, const char *name, bool followed) {
 
 static dl_status list_entry(dl_walk *walk, listing *into, dl_folder *folder,
                             const dl_directory_entry *entry) {
+    /* An index is often written into the tree that it describes: its own partial file is no row. */
+    if (strncmp(entry->name, ".dicomloom-", 11) == 0) return DL_OK;
     dl_file_kind kind = entry->kind;
     bool link = kind == DL_FILE_LINK;
     if (kind == DL_FILE_UNKNOWN || link) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
 from types import TracebackType
 from typing import NamedTuple
 
@@ -14,11 +15,13 @@ from dicomloom.index.inflate import InflatedReader
 from dicomloom.index.schema import Schema
 
 StrPath = str | os.PathLike[str]
+Cell = str | int | float | date | None
 
 # Nesting of sequences, and bytes of one wanted value: beyond them a file is an ERROR row.
 LIMITS = (64, 1 << 20)
 _FEED = 1024  # paths handed to the C core at a time
 _PROGRESS_SECONDS = 0.2
+_EPOCH = date(1970, 1, 1)
 
 
 class Progress(NamedTuple):
@@ -70,7 +73,7 @@ class Batch:
         """Values that were no number or date although their typed column is, and are null."""
         return self._table.misfits
 
-    def column(self, name: str) -> list[str | int | float | None]:
+    def column(self, name: str) -> list[Cell]:
         """Return one column as Python objects.
 
         Parameters
@@ -81,8 +84,8 @@ class Batch:
         Returns
         -------
         list
-            Of str, int, float, or (dates of a typed scan) int days since 1970-01-01; None where
-            the file does not have the value.
+            Of str, or in a typed scan of int, float or datetime.date too; None where the file does
+            not have the value.
 
         Raises
         ------
@@ -93,11 +96,14 @@ class Batch:
             index = self._table.names.index(name)
         except ValueError:
             raise KeyError(name) from None
-        return self._table.values(index)
+        values = self._table.values(index)
+        if self._table.types[index] == "date32":
+            return [None if days is None else _EPOCH + timedelta(int(days)) for days in values]
+        return list(values)
 
-    def rows(self) -> Iterator[tuple[str | int | float | None, ...]]:
+    def rows(self) -> Iterator[tuple[Cell, ...]]:
         """Iterate over the rows as tuples; convenient, and slower than columns."""
-        return zip(*(self._table.values(i) for i in range(len(self.names))), strict=True)
+        return zip(*map(self.column, self.names), strict=True)
 
     def csv(self) -> bytes:
         """Return the rows as CSV (RFC 4180, UTF-8, lines ended by LF), without a header."""

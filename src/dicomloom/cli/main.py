@@ -1,0 +1,135 @@
+"""`dicomloom`: picks the command, and turns its end into an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+TYPE_CHECKING = False  # typing's own costs an import
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from typing import NoReturn
+
+# Command -> (module under dicomloom.cli, what it does). A module has add_arguments and run.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "index": ("index", "read wanted tags of all files below some paths into a table"),
+    "tags": ("tags", "look up data elements by keyword or tag"),
+    "completion": ("completion", "print a script that completes commands in bash or zsh"),
+}
+
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREADABLE = 20
+EXIT_UNWRITABLE = 40
+EXIT_INTERRUPTED = 130
+
+
+def usage() -> str:
+    """Return the text of `dicomloom --help`, without importing a command."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: dicomloom COMMAND [ARGUMENT ...]",
+            "",
+            "DICOM at scale.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "dicomloom COMMAND --help tells more of one; dicomloom --version prints the version.",
+            "",
+        ]
+    )
+
+
+def parser_of(command: str) -> tuple[ArgumentParser, object]:
+    """Import a command: its argument parser and its module."""
+    import argparse
+    from importlib import import_module
+
+    module_name, text = COMMANDS[command]
+    module = import_module(f"dicomloom.cli.{module_name}")
+    parser = argparse.ArgumentParser(
+        prog=f"dicomloom {command}",
+        description=text[0].upper() + text[1:] + ".",
+        epilog=getattr(module, "EPILOG", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    return parser, module
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    # The way of Ctrl-C: whatever is being written is put away before the process ends.
+    raise KeyboardInterrupt
+
+
+def _run(argv: list[str]) -> int:
+    if not argv:
+        sys.stderr.write(usage())
+        return EXIT_USAGE
+    if argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(usage())
+        return 0
+    if argv[0] == "--version":
+        import dicomloom
+
+        sys.stdout.write(f"dicomloom {dicomloom.__version__}\n")
+        return 0
+    if argv[0] not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see dicomloom --help"
+        sys.stderr.write(f"dicomloom: no command {argv[0]!r}; {hint}\n")
+        return EXIT_USAGE
+    parser, module = parser_of(argv[0])
+    arguments = parser.parse_args(argv[1:])
+    code: int = module.run(arguments)  # type: ignore[attr-defined]
+    return code
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    0 all well; 1 finished, but some items failed; 2 usage; 20-39 input cannot be read; 40-59 output
+    cannot be written; 130 interrupted.
+    """
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader of our output has left, as `head` does; Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNWRITABLE
+    except KeyboardInterrupt:
+        sys.stderr.write("dicomloom: interrupted\n")
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        return _explain(error)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _explain(error: Exception) -> int:
+    """Print an error that is the user's to mend, and choose its exit code; raise any other."""
+    from dicomloom.errors import DicomloomError, MissingDependencyError, TagError, WriteError
+
+    if isinstance(error, WriteError):
+        code = EXIT_UNWRITABLE
+    elif isinstance(error, TagError | MissingDependencyError):
+        code = EXIT_USAGE
+    elif isinstance(error, DicomloomError):
+        code = EXIT_UNREADABLE
+    elif isinstance(error, OSError):
+        code = EXIT_UNWRITABLE if error.errno == 28 else EXIT_UNREADABLE  # ENOSPC
+    else:
+        raise error
+    sys.stderr.write(f"dicomloom: {error}\n")
+    return code

@@ -1,0 +1,193 @@
+"""`index`: files to a table on disk, and its update."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+from dicomloom._native.scan import Known
+from dicomloom.files import Replacing
+from dicomloom.index.scan import Progress, Scan, StrPath
+from dicomloom.index.schema import Schema
+from dicomloom.index.sinks import Kept, Previous, Sink, format_of, open_previous, open_sink
+
+
+_NO_SIZE = (1 << 64) - 1  # no file has it
+
+
+class Summary(NamedTuple):
+    """What an index run did.
+
+    Attributes
+    ----------
+    files : int
+        Files found, each of which has a row (unless ``errors`` drops it).
+    ok, errors : int
+        Of these, by Status.
+    unchanged, changed, removed : int
+        For an update: rows kept as they were, files read again, and rows whose file is gone.
+    misfits : int
+        Values of typed columns that were no number or date, and are null.
+    bytes_read : int
+        Bytes asked of the file system.
+    seconds : float
+    """
+
+    files: int
+    ok: int
+    errors: int
+    unchanged: int
+    changed: int
+    removed: int
+    misfits: int
+    bytes_read: int
+    seconds: float
+
+
+@contextlib.contextmanager
+def _open_output(
+    kind: str, out: StrPath | BinaryIO, schema: Schema, update: bool
+) -> Iterator[tuple[Sink, Previous | None]]:
+    """Give the sink and, for an update of something, what is updated."""
+    if not isinstance(out, str | os.PathLike):
+        if kind == "sqlite":
+            raise ValueError("sqlite needs a path: SQLite writes its file itself")
+        stream = open_sink(kind, out, schema)
+        yield stream, None
+        stream.close()
+        return
+    out = os.fspath(out)
+    if kind == "sqlite":
+        from dicomloom.index.sinks.sqlite import SqliteIndex
+
+        database = SqliteIndex(out, schema, update=update)
+        try:
+            yield database, database if database.has_rows else None
+            database.close()
+        except BaseException as error:
+            # Ctrl-C and a kill leave a first run to be continued; a failure leaves nothing.
+            database.abandon(resumable=isinstance(error, KeyboardInterrupt))
+            raise
+        return
+    updating = update and os.path.exists(out)
+    previous = open_previous(kind, out, schema) if updating else None
+    with Replacing(out) as file:
+        sink = open_sink(kind, file, schema)
+        yield sink, previous
+        sink.close()
+
+
+def _load(previous: Previous) -> Known:
+    known = Known()
+    for filename, size, modified_ns, inode in previous.states():
+        if size is None or modified_ns is None or inode is None:
+            # The system would not let it be read: known by name, and to be tried again.
+            known.add(filename, _NO_SIZE, 0, 0)
+        else:
+            known.add(filename, size, modified_ns, inode)
+    return known
+
+
+def index(
+    paths: StrPath | Iterable[StrPath],
+    out: StrPath | BinaryIO,
+    tags: Iterable[str] | None = None,
+    *,
+    format: str | None = None,
+    update: bool = False,
+    threads: int | None = None,
+    errors: str = "keep",
+    typed: bool = False,
+    follow_symlinks: bool = False,
+    progress: Callable[[Progress], object] | None = None,
+) -> Summary:
+    """Index all files below some paths into a table on disk.
+
+    The table appears under its name when it is complete. Every format but CSV also has the columns
+    FileSize (bytes), FileModified (nanoseconds since 1970) and FileInode, which an update compares.
+
+    Parameters
+    ----------
+    paths, tags, threads, errors, typed, follow_symlinks, progress
+        See `scan`.
+    out : path or binary file object
+        The path's suffix gives the format: .csv .jsonl .parquet .sqlite .db .arrow. An open file
+        gets every format but sqlite, and cannot be updated.
+    format : {"csv", "jsonl", "parquet", "sqlite", "arrow"}, optional
+        Instead of the suffix; needed for an open file.
+    update : bool
+        Keep the rows of files whose size, modification time and inode are those in `out`, read new
+        and changed ones, drop those that are gone. Not for CSV. Where `out` does not exist all is
+        read; an interrupted first run into SQLite is continued.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    TagError, ValueError
+        A wrong argument; nothing was done.
+    WriteError
+        `out` could not be written; it is as it was.
+    MissingDependencyError
+        Arrow and Parquet need pyarrow.
+
+    Notes
+    -----
+    Memory: see `Scan`; an update adds about 20 to 40 bytes a row of `out`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from pydicom.data import get_testdata_file
+    >>> out = pathlib.Path(tempfile.mkdtemp(), "ct.jsonl")
+    >>> index(get_testdata_file("CT_small.dcm"), out).ok
+    1
+    >>> index(get_testdata_file("CT_small.dcm"), out, update=True).unchanged
+    1
+    """
+    began = time.monotonic()
+    if isinstance(out, str | os.PathLike):
+        kind = format_of(out, format)
+    elif format is None or update:
+        raise ValueError("an open file needs a format, and cannot be updated")
+    else:
+        kind = format_of("", format)
+    if update and kind == "csv":
+        raise ValueError("a CSV index holds no file times to compare: update another format")
+    schema = Schema(tags, typed=typed, file_info=kind != "csv")
+    misfits = 0
+    kept = Kept(0, 0, 0)
+    with _open_output(kind, out, schema, update) as (sink, previous):
+        known = _load(previous) if previous else None
+        with Scan(
+            paths,
+            schema,
+            threads=threads,
+            errors=errors,
+            follow_symlinks=follow_symlinks,
+            progress=progress,
+            batch_size=8192,
+            known=known,
+        ) as found:
+            for batch in found:
+                misfits += batch.misfits
+                sink.write(batch)
+            counts = found.counts()
+        if previous and known:
+            kept = previous.copy_kept(known, sink)
+    return Summary(
+        files=counts["files"] + kept.ok + kept.errors,
+        ok=counts["ok"] + kept.ok,
+        errors=counts["errors"] + kept.errors,
+        unchanged=kept.ok + kept.errors,
+        changed=counts["changed"],
+        removed=max(0, kept.dropped - counts["changed"]),
+        misfits=misfits,
+        bytes_read=counts["bytes_read"],
+        seconds=time.monotonic() - began,
+    )
