@@ -98,9 +98,7 @@ def from_native(
     """Turn an error of the C core into the exception to raise."""
     if code == "memory":
         return MemoryError(message)
-    error = _CLASSES.get(code, DicomloomError)(
-        message, path=path, offset=offset, tag=tag or None
-    )
+    error = _CLASSES.get(code, DicomloomError)(message, path=path, offset=offset, tag=tag or None)
     if isinstance(error, OSError):
         error.errno = os_error
         error.filename = path

@@ -91,7 +91,7 @@ class Replacing:
             except FileExistsError:
                 continue
             self._partial = partial
-            self._file = open(descriptor, "wb")
+            self._file = open(descriptor, "wb")  # noqa: SIM115 (closed by __exit__)
             if mode is not None:
                 os.chmod(partial, stat.S_IMODE(mode))
 

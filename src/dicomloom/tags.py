@@ -82,8 +82,8 @@ def nearest_keywords(keyword: str, count: int = 3) -> list[str]:
 
     Examples
     --------
-    >>> nearest_keywords("PatientNane")
-    ['PatientName', 'PatientAge', 'PatientAddress']
+    >>> nearest_keywords("PatientNane", 1)
+    ['PatientName']
     """
     import difflib
 

@@ -102,7 +102,7 @@ def _listed(name: str, null: bool) -> Iterator[str]:
     rest = b""
     file = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
     with file:
-        while block := file.read1(1 << 16):
+        while block := os.read(file.fileno(), 1 << 16):
             *paths, rest = (rest + block).split(end)
             yield from (os.fsdecode(path) for path in paths if path)
     if rest:
@@ -166,9 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
             line.clear()
 
 
-def _index(
-    arguments: argparse.Namespace, paths: Iterator[str], line: ProgressLine | None
-) -> int:
+def _index(arguments: argparse.Namespace, paths: Iterator[str], line: ProgressLine | None) -> int:
     from dicomloom.index.run import index
 
     to_stdout = arguments.output is None

@@ -52,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
     else:
         for row in found:
-            retired = "  (retired)" if row["retired"] else ""
-            sys.stdout.write(
-                f"{row['tag']}  {row['vr']}  {row['vm']}  {row['keyword']}  {row['name']}{retired}\n"
-            )
+            fields = [row[key] for key in ("tag", "vr", "vm", "keyword", "name")]
+            mark = ["(retired)"] if row["retired"] else []
+            sys.stdout.write("  ".join(map(str, fields + mark)) + "\n")
     return EXIT_SOME_FAILED if failed else 0

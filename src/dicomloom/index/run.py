@@ -14,7 +14,6 @@ from dicomloom.index.scan import Progress, Scan, StrPath
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Previous, Sink, format_of, open_previous, open_sink
 
-
 _NO_SIZE = (1 << 64) - 1  # no file has it
 
 
@@ -96,7 +95,7 @@ def index(
     out: StrPath | BinaryIO,
     tags: Iterable[str] | None = None,
     *,
-    format: str | None = None,
+    format: str | None = None,  # noqa: A002 (the name users of pyarrow and pandas know)
     update: bool = False,
     threads: int | None = None,
     errors: str = "keep",

@@ -1,8 +1,8 @@
 """SQLite: a table `files`, one row a file, keyed by Filename.
 
 A first run writes to a partial file beside OUT, committing as it goes, and renames it when it is
-complete; an interrupted one leaves that file, and an update goes on from it. An update of a complete
-index is one transaction: killed at any point, SQLite rolls it back when the file is next opened.
+complete; an interrupted one leaves that file, and an update goes on from it. An update of a
+complete index is one transaction: killed at any point, SQLite rolls it back at the next open.
 """
 
 from __future__ import annotations

@@ -1,0 +1,254 @@
+/* Data sets and sequences: which elements are wanted, and where reading may stop. */
+#include "read.h"
+
+/* The VR to read a value as: the file's, or, where it says nothing, what is known of the tag. */
+static dl_vr effective_vr(const dl_element *element, const dl_node *node, bool is_signed) {
+    dl_vr vr = element->vr;
+    if (vr == DL_VR_NONE || vr == DL_VR_UN) vr = node->vr;
+    switch (vr) {
+    case DL_VR_US_OR_SS: return is_signed ? DL_VR_SS : DL_VR_US;
+    case DL_VR_US_OR_SS_OR_OW:
+    case DL_VR_US_OR_OW: /* a table when it has more than one entry */
+        return element->length > 2 ? DL_VR_OW : is_signed ? DL_VR_SS : DL_VR_US;
+    case DL_VR_OB_OR_OW: return DL_VR_OW;
+    default: return vr;
+    }
+}
+
+static dl_status read_items(pass *p, const dl_node *node, const dl_element *sequence,
+                            const scope *in, uint64_t limit, uint64_t *end);
+
+dl_status dl_pass_take(pass *p, const dl_node *node, const dl_element *element, const scope *in,
+                       uint64_t limit, uint64_t *end) {
+    bool undefined = element->length == DL_UNDEFINED_LENGTH;
+    dl_vr vr = effective_vr(element, node, in->is_signed);
+    bool sequence = vr == DL_VR_SQ || (undefined && vr == DL_VR_UN);
+    scope inner = *in;
+    if (element->vr == DL_VR_UN && in->syntax.explicit_vr)
+        inner.syntax = (dl_syntax){false, false}; /* PS3.5 6.2.2, note 4 */
+    if (node->children) return sequence ? read_items(p, node, element, &inner, limit, end) : DL_OK;
+
+    if (sequence || undefined) {
+        uint64_t items, until = undefined ? limit : element->value + element->length;
+        if (until > limit) until = limit;
+        dl_status status = dl_pass_skip(p, IN_SEQUENCE, element->tag, element->value, until,
+                                        inner.syntax, end, &items);
+        if (status != DL_OK) return status;
+        /* Without a path: items of a sequence, bytes of fragments up to their delimiter. */
+        uint64_t bytes = *end - element->value;
+        return dl_pass_put_count(p, node, sequence ? items : bytes < 8 ? bytes : bytes - 8);
+    }
+    if (!dl_vr_is(vr, DL_VR_TEXT | DL_VR_NUMBER)) {
+        uint64_t size;
+        dl_status status = dl_window_size(p->window, &size, p->error);
+        if (status != DL_OK) return status;
+        if (element->value > size || element->length > size - element->value)
+            return dl_pass_truncated(p, element->tag);
+        return dl_pass_put_count(p, node, element->length);
+    }
+    const uint8_t *value;
+    dl_status status = dl_pass_value(p, element, &value);
+    return status != DL_OK ? status : dl_pass_put(p, node, vr, &inner, value, element->length);
+}
+
+/* Notes which block a private creator reserves (PS3.5 7.8.1). */
+static dl_status note_creator(pass *p, const dl_nodes *nodes, const dl_element *element) {
+    uint16_t group = DL_TAG_GROUP(element->tag);
+    uint8_t *blocks = p->reader->blocks.data;
+    for (uint32_t i = 0; i < nodes->private_count; i++) {
+        const dl_node *node = &nodes->private[i];
+        if (DL_TAG_GROUP(node->tag) != group) continue;
+        const uint8_t *value;
+        dl_status status = dl_pass_value(p, element, &value);
+        if (status != DL_OK) return status;
+        size_t size = element->length;
+        while (size && (value[size - 1] == ' ' || value[size - 1] == 0)) size--;
+        while (size && *value == ' ') value++, size--;
+        if (size == strlen(node->creator) && memcmp(value, node->creator, size) == 0)
+            blocks[node->id] = (uint8_t)DL_TAG_ELEMENT(element->tag);
+    }
+    return DL_OK;
+}
+
+static dl_status take_private(pass *p, const dl_nodes *nodes, const dl_element *element,
+                              const scope *in, uint64_t limit, uint64_t *end) {
+    uint16_t number = DL_TAG_ELEMENT(element->tag);
+    if (number >= 0x10 && number <= 0xFF) return note_creator(p, nodes, element);
+    for (uint32_t i = 0; i < nodes->private_count; i++) {
+        const dl_node *node = &nodes->private[i];
+        uint8_t block = p->reader->blocks.data[node->id];
+        if (block == 0 || number >> 8 != block) continue;
+        if ((element->tag & 0xFFFF00FF) != node->tag) continue;
+        dl_status status = dl_pass_take(p, node, element, in, limit, end);
+        if (status != DL_OK) return status;
+    }
+    return DL_OK;
+}
+
+static dl_status read_charset(pass *p, const dl_element *element, scope *in) {
+    const uint8_t *value;
+    dl_status status = dl_pass_value(p, element, &value);
+    if (status != DL_OK) return status;
+    size_t size = element->length;
+    in->charset = dl_charset_find(value, size);
+    if (size > sizeof in->charset_text) size = sizeof in->charset_text;
+    memcpy(in->charset_text, value, size);
+    in->charset_size = (uint8_t)size;
+    return DL_OK;
+}
+
+static dl_status read_pixel_representation(pass *p, const dl_element *element, scope *in) {
+    const uint8_t *value;
+    if (element->length < 2) return DL_OK;
+    dl_status status = dl_pass_value(p, element, &value);
+    if (status == DL_OK) in->is_signed = dl_load_u16(value, in->syntax.big_endian) == 1;
+    return status;
+}
+
+/* Behind the last wanted tag, the next element tells whether the order can be trusted. */
+static bool order_breaks_after(const dl_window *window, const dl_element *element,
+                               dl_syntax syntax) {
+    uint64_t next = element->value + element->length - window->base;
+    if (element->length == DL_UNDEFINED_LENGTH || element->value < window->base ||
+        next > window->length || window->length - next < 4)
+        return false;
+    const uint8_t *bytes = window->buffer + next;
+    uint16_t group = dl_load_u16(bytes, syntax.big_endian);
+    uint32_t tag = DL_TAG(group, dl_load_u16(bytes + 2, syntax.big_endian));
+    return tag < element->tag && group >= 0x0008;
+}
+
+dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place where, uint32_t parent,
+                           uint64_t offset, uint64_t limit, uint64_t *end) {
+    uint32_t previous = 0, next_node = 0;
+    bool ordered = true;
+    for (uint32_t i = 0; i < nodes->private_count; i++)
+        p->reader->blocks.data[nodes->private[i].id] = 0;
+    for (;;) {
+        dl_element element;
+        bool found;
+        dl_status status =
+            dl_element_read(p->window, offset, limit, in->syntax, &element, &found, p->error);
+        if (DL_UNLIKELY(status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 8)) {
+            *end = limit; /* less than a header is left of the item */
+            return DL_OK;
+        }
+        if (DL_UNLIKELY(status == DL_ERR_TRUNCATED))
+            return dl_pass_truncated(p, previous ? previous : parent);
+        if (DL_UNLIKELY(status != DL_OK)) return status;
+        if (DL_UNLIKELY(!found)) {
+            *end = offset < limit ? offset : limit;
+            if (offset >= limit) return DL_OK;
+            if (where != AT_TOP) return dl_pass_truncated(p, parent);
+            uint64_t size;
+            status = dl_window_size(p->window, &size, p->error);
+            if (status != DL_OK) return status;
+            if (offset > size) return dl_pass_truncated(p, previous);
+            return DL_OK;
+        }
+        uint32_t tag = element.tag;
+        if (DL_UNLIKELY(DL_TAG_GROUP(tag) == 0xFFFE)) {
+            if (where == IN_UNDEFINED_ITEM) {
+                /* Its delimiter; or that is missing, and this belongs to the sequence. */
+                *end = tag == DL_TAG_ITEM_END ? element.value : offset;
+                return DL_OK;
+            }
+            bool hop = tag == DL_TAG_ITEM && element.length != DL_UNDEFINED_LENGTH;
+            offset = hop ? element.value + element.length : element.value; /* stray */
+            continue;
+        }
+        if (DL_UNLIKELY(tag < previous)) {
+            ordered = false;
+            next_node = 0;
+        }
+        if (tag > nodes->last && ordered && !order_breaks_after(p->window, &element, in->syntax)) {
+            uint64_t items;
+            *end = limit;
+            if (where != IN_UNDEFINED_ITEM) return DL_OK;
+            return dl_pass_skip(p, IN_ITEM, parent, offset, limit, in->syntax, end, &items);
+        }
+        if (tag == DL_TAG_CHARSET) {
+            status = read_charset(p, &element, in);
+            if (status != DL_OK) return status;
+        }
+        if (tag == DL_TAG_PIXEL_REPRESENTATION && nodes->pixel_representation) {
+            status = read_pixel_representation(p, &element, in);
+            if (status != DL_OK) return status;
+        }
+        uint64_t after = DL_NO_END;
+        while (next_node < nodes->standard_count && nodes->standard[next_node].tag < tag)
+            next_node++;
+        for (uint32_t i = next_node; i < nodes->standard_count && nodes->standard[i].tag == tag;
+             i++) {
+            status = dl_pass_take(p, &nodes->standard[i], &element, in, limit, &after);
+            if (status != DL_OK) return status;
+        }
+        if (nodes->private_count && (DL_TAG_GROUP(tag) & 1)) {
+            status = take_private(p, nodes, &element, in, limit, &after);
+            if (status != DL_OK) return status;
+        }
+        if (element.length != DL_UNDEFINED_LENGTH) {
+            after = element.value + element.length;
+        } else if (after == DL_NO_END) {
+            uint64_t items;
+            dl_syntax inner = in->syntax;
+            if (element.vr == DL_VR_UN) inner = (dl_syntax){false, false};
+            status = dl_pass_skip(p, IN_SEQUENCE, tag, element.value, limit, inner, &after, &items);
+            if (status != DL_OK) return status;
+        }
+        offset = after;
+        previous = tag;
+    }
+}
+
+static dl_status read_items(pass *p, const dl_node *node, const dl_element *sequence,
+                            const scope *in, uint64_t limit, uint64_t *end) {
+    bool defined = sequence->length != DL_UNDEFINED_LENGTH;
+    uint64_t offset = sequence->value, items;
+    if (defined && sequence->value + sequence->length < limit)
+        limit = sequence->value + sequence->length;
+    for (int32_t index = 0;;) {
+        dl_element item;
+        bool found;
+        dl_status status =
+            dl_element_read(p->window, offset, limit, in->syntax, &item, &found, p->error);
+        if (status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 8) break;
+        if (status == DL_ERR_TRUNCATED) return dl_pass_truncated(p, sequence->tag);
+        if (status != DL_OK) return status;
+        if (!found) {
+            if (offset < limit) return dl_pass_truncated(p, sequence->tag);
+            break;
+        }
+        if (item.tag == DL_TAG_ITEM_END) { /* stray */
+            offset = item.value;
+            continue;
+        }
+        if (item.tag != DL_TAG_ITEM) {
+            *end = defined ? limit : item.tag == DL_TAG_SEQUENCE_END ? item.value : offset;
+            return DL_OK;
+        }
+        bool undefined = item.length == DL_UNDEFINED_LENGTH;
+        uint64_t item_end = undefined ? limit : item.value + item.length;
+        if (item_end > limit) item_end = limit;
+        scope inner = *in;
+        status = dl_detect_syntax(p->window, item.value, &inner.syntax, p->error);
+        if (status != DL_OK) return status;
+        uint64_t after = item_end;
+        if (node->item == DL_ITEM_ALL || node->item == index) {
+            status = dl_pass_data_set(p, node->children, &inner,
+                                      undefined ? IN_UNDEFINED_ITEM : IN_DEFINED_ITEM,
+                                      sequence->tag, item.value, item_end, &after);
+            if (!undefined) after = item_end;
+        } else if (undefined) {
+            status = dl_pass_skip(p, IN_ITEM, sequence->tag, item.value, limit, inner.syntax,
+                                  &after, &items);
+        }
+        if (status != DL_OK) return status;
+        offset = after;
+        if (node->item == index) break; /* the others are not wanted */
+        index++;
+    }
+    *end = limit;
+    if (defined) return DL_OK;
+    return dl_pass_skip(p, IN_SEQUENCE, sequence->tag, offset, limit, in->syntax, end, &items);
+}

@@ -1,0 +1,79 @@
+/* What nobody wants: sequences and items are hopped over, or walked to their delimiters. */
+#include "read.h"
+
+typedef struct frame {
+    frame_kind kind;
+    dl_syntax syntax;
+} frame;
+
+dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset, uint64_t limit,
+                       dl_syntax syntax, uint64_t *end, uint64_t *items) {
+    dl_bytes *stack = &p->reader->frames;
+    uint32_t depth = 1, deepest = p->reader->limits.depth;
+    stack->length = 0;
+    if (dl_bytes_reserve(stack, ((size_t)deepest + 2) * sizeof(frame)) != DL_OK)
+        return dl_pass_out_of_memory(p);
+    frame *frames = (frame *)(void *)stack->data;
+    frames[0] = (frame){kind, syntax};
+    *items = 0;
+    while (depth > 0) {
+        frame *top = &frames[depth - 1];
+        dl_element element;
+        bool found;
+        dl_status status =
+            dl_element_read(p->window, offset, limit, top->syntax, &element, &found, p->error);
+        if (status == DL_ERR_TRUNCATED && limit != DL_NO_END && offset + 8 > limit)
+            found = false, offset = limit; /* less than a header is left of the parent */
+        else if (status == DL_ERR_TRUNCATED)
+            return dl_pass_truncated(p, tag);
+        else if (status != DL_OK)
+            return status;
+        if (!found) {
+            if (offset < limit) return dl_pass_truncated(p, tag);
+            *end = limit;
+            return DL_OK;
+        }
+        uint64_t next = element.value + element.length;
+        bool undefined = element.length == DL_UNDEFINED_LENGTH;
+        if (top->kind == IN_SEQUENCE) {
+            if (element.tag == DL_TAG_ITEM) {
+                if (depth == 1) ++*items;
+                if (undefined) {
+                    if (depth > deepest)
+                        return dl_pass_fail(p, DL_ERR_LIMIT, tag, offset,
+                                            "sequences nest too deep in");
+                    frames[depth] = (frame){IN_ITEM, top->syntax};
+                    status =
+                        dl_detect_syntax(p->window, element.value, &frames[depth].syntax, p->error);
+                    if (status != DL_OK) return status;
+                    depth++;
+                    next = element.value;
+                }
+            } else if (element.tag == DL_TAG_SEQUENCE_END) {
+                depth--;
+                next = element.value;
+            } else if (element.tag == DL_TAG_ITEM_END) {
+                next = element.value; /* stray */
+            } else {
+                depth--; /* the delimiter is missing: what comes is not ours */
+                next = offset;
+            }
+        } else if (element.tag == DL_TAG_ITEM_END) {
+            depth--;
+            next = element.value;
+        } else if (element.tag == DL_TAG_SEQUENCE_END || element.tag == DL_TAG_ITEM) {
+            depth--; /* the item's delimiter is missing */
+            next = offset;
+        } else if (undefined) {
+            if (depth > deepest)
+                return dl_pass_fail(p, DL_ERR_LIMIT, tag, offset, "sequences nest too deep in");
+            /* PS3.5 6.2.2: UN of undefined length holds implicit VR little endian. */
+            dl_syntax inner = element.vr == DL_VR_UN ? (dl_syntax){false, false} : top->syntax;
+            frames[depth++] = (frame){IN_SEQUENCE, inner};
+            next = element.value;
+        }
+        offset = next < limit ? next : limit; /* a length never leads out of its parent */
+    }
+    *end = offset;
+    return DL_OK;
+}
