@@ -166,7 +166,12 @@ static dl_status read_file(worker *w, int at, const char *folder, const char *na
     dl_status status = dl_row_begin(&w->row, w->table);
     if (status == DL_OK) status = put_filename(w, folder, name);
     if (status != DL_OK) return status;
-    if (looked != DL_OK) return finish_row(w, &error);
+    if (looked != DL_OK) {
+        /* Not to be looked at any more: to an update that is a change, not a file that is gone. */
+        info.size = UINT64_MAX - 1;
+        if (scan->options.known) (void)compare_known(w, &info);
+        return finish_row(w, &error);
+    }
     if (info.kind != DL_FILE_REGULAR) {
         (void)dl_fail(&error, DL_ERR_IO, 0, "not a regular file");
         return finish_row(w, &error);

@@ -12,6 +12,8 @@ class DicomloomError(Exception):
 
     Attributes
     ----------
+    message : str
+        What was expected, what was found, and what to try; without the path.
     path : str or None
         The file the error is about.
     offset : int or None
@@ -34,6 +36,7 @@ class DicomloomError(Exception):
         frame: int | None = None,
     ) -> None:
         super().__init__(message)
+        self.message = message
         self.path = path
         self.offset = offset
         self.tag = tag
@@ -41,8 +44,7 @@ class DicomloomError(Exception):
         self.values: dict[str, str | None] = {}
 
     def __str__(self) -> str:
-        message = super().__str__()
-        return f"{self.path}: {message}" if self.path else message
+        return f"{self.path}: {self.message}" if self.path else self.message
 
 
 class ReadError(DicomloomError, OSError):
@@ -100,6 +102,6 @@ def from_native(
         return MemoryError(message)
     error = _CLASSES.get(code, DicomloomError)(message, path=path, offset=offset, tag=tag or None)
     if isinstance(error, OSError):
-        error.errno = os_error
+        error.errno = os_error or None
         error.filename = path
     return error

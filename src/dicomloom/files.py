@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
+from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO
 
@@ -16,6 +19,17 @@ def write_error(path: str, error: OSError) -> WriteError:
     made.errno = error.errno
     made.filename = path
     return made
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turn an OSError met in the block into a WriteError; a pipe whose reader left stays one."""
+    try:
+        yield
+    except (WriteError, BrokenPipeError):
+        raise
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def sync_folder(folder: str) -> None:
@@ -62,23 +76,17 @@ class Replacing:
 
     def __enter__(self) -> BinaryIO:
         """Open the partial file."""
-        try:
-            mode = os.stat(self._target).st_mode
-        except FileNotFoundError:
-            mode = None
-        except OSError as error:
-            raise write_error(self.path, error) from error
-        try:
+        with writing(self.path):
+            try:
+                mode = os.stat(self._target).st_mode
+            except FileNotFoundError:
+                mode = None
             if mode is not None and stat.S_ISDIR(mode):
-                raise WriteError("cannot write: it is a directory", path=self.path)
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if mode is not None and not stat.S_ISREG(mode):
                 self._file = open(self._target, "wb")
-                return self._file
-            self._open_partial(mode)
-        except OSError as error:
-            if isinstance(error, WriteError):
-                raise
-            raise write_error(self.path, error) from error
+            else:
+                self._open_partial(mode)
         assert self._file is not None
         return self._file
 
@@ -106,20 +114,23 @@ class Replacing:
         assert file is not None
         try:
             if error is None:
-                file.flush()
-                if self._partial is not None:
-                    os.fsync(file.fileno())
-            file.close()
-            if error is None and self._partial is not None:
-                os.replace(self._partial, self._target)
-                self._partial = None
-                sync_folder(self._folder)
-        except OSError as failure:
-            # While another exception passes through, it is the one to tell; ours follows from it.
-            if error is None:
-                raise write_error(self.path, failure) from failure
+                with writing(self.path):
+                    self._put_in_place(file)
         finally:
-            file.close()
+            # After a failed write, closing fails again on the bytes still held: they are lost
+            # already, and the first failure is the one to tell.
+            with contextlib.suppress(OSError):
+                file.close()
             if self._partial is not None:
                 os.unlink(self._partial)
                 self._partial = None
+
+    def _put_in_place(self, file: BinaryIO) -> None:
+        file.flush()
+        if self._partial is not None:
+            os.fsync(file.fileno())
+        file.close()
+        if self._partial is not None:
+            os.replace(self._partial, self._target)
+            self._partial = None
+            sync_folder(self._folder)

@@ -10,8 +10,8 @@ from dicomloom.errors import TagError
 ALL_ITEMS = -2
 NO_ITEM = -1
 
-_NUMBER = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
-_PRIVATE = re.compile(r'\(?([0-9A-Fa-f]{4}),\s*"([^"]+)"\s*,([0-9A-Fa-f]{2})\)?')
+_NUMBER = re.compile(r"\(?([0-9A-Fa-f]{4})(?:,\s*)?([0-9A-Fa-f]{4})\)?")
+_PRIVATE = re.compile(r'\(?([0-9A-Fa-f]{4}),\s*"([^"]+)"\s*,\s*([0-9A-Fa-f]{2})\)?')
 _STEP = re.compile(
     r"""\s*(?P<name>\([^)"]*(?:"[^"]*"[^)"]*)?\)      # (gggg,eeee) or (gggg,"CREATOR",ee)
         |[0-9A-Fa-f]{4},"[^"]*",[0-9A-Fa-f]{2}         # the same without parentheses
@@ -162,20 +162,19 @@ def parse_tag(text: str) -> TagPath:
             raise TagError(f'"{text}" is no tag: nothing to read at character {at + 1}')
         at = match.end()
         last = at == len(text)
-        chosen = match["item"]
-        if chosen is not None and last:
-            raise TagError(f'"{text}": an item needs an element in it, as in {text}.PatientID')
-        if chosen is None and not last:
-            name = match["name"].strip()
-            raise TagError(f'"{text}": say which item of {name}: {name}[0] or {name}[*]')
+        name, chosen = match["name"].strip(), match["item"]
         item = NO_ITEM if chosen is None else ALL_ITEMS if chosen == "*" else int(chosen)
-        step = _step(match["name"].strip(), item)
-        if steps and step.tag >> 16 == 2:
-            raise TagError(f'"{text}": file meta information stands in no sequence (PS3.10 7.1)')
         if item >= 1 << 31 or len(steps) == 32:
             raise TagError(f'"{text}" leads deeper than any data set does')
-        if item != NO_ITEM and step.vr not in ("SQ", "UN"):
-            raise TagError(f'"{text}": {match["name"].strip()} is {step.vr}, not a sequence')
+        step = _step(name, item)
+        if steps and step.tag >> 16 == 2:
+            raise TagError(f'"{text}": file meta information stands in no sequence (PS3.10 7.1)')
+        if step.vr not in ("SQ", "UN") and (chosen is not None or not last):
+            raise TagError(f'"{text}": {name} is {step.vr}, not a sequence')
+        if chosen is None and not last:
+            raise TagError(f'"{text}": say which item of {name}: {name}[0] or {name}[*]')
+        if chosen is not None and last:
+            raise TagError(f'"{text}": an item needs an element in it, as in {text}.PatientID')
         steps.append(step)
         if last:
             return TagPath(text, tuple(steps))

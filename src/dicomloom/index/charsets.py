@@ -33,8 +33,8 @@ def decode(raw: bytes, charset: bytes, vr: str) -> str:
 
     Examples
     --------
-    >>> decode(bytes.fromhex("1b244260352e4c1b2842"), b"\\\\ISO 2022 IR 87", "PN")
-    '装狽'
+    >>> decode(bytes.fromhex("1b24423b3345441b2842"), b"\\\\ISO 2022 IR 87", "PN")
+    '山田'
     """
     from pydicom.charset import convert_encodings, decode_bytes
 

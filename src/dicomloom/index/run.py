@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from dicomloom._native.scan import Known
-from dicomloom.files import Replacing
+from dicomloom.files import Replacing, writing
 from dicomloom.index.scan import Progress, Scan, StrPath
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Previous, Sink, format_of, open_previous, open_sink
@@ -47,36 +47,39 @@ class Summary(NamedTuple):
 
 
 @contextlib.contextmanager
+def _ending(sink: Sink, name: str) -> Iterator[Sink]:
+    """Close the sink when all went well, abandon it otherwise."""
+    try:
+        yield sink
+        with writing(name):
+            sink.close()
+    except BaseException as error:
+        sink.abandon(error)
+        raise
+
+
+@contextlib.contextmanager
 def _open_output(
-    kind: str, out: StrPath | BinaryIO, schema: Schema, update: bool
+    kind: str, out: StrPath | BinaryIO, name: str, schema: Schema, update: bool
 ) -> Iterator[tuple[Sink, Previous | None]]:
     """Give the sink and, for an update of something, what is updated."""
-    if not isinstance(out, str | os.PathLike):
-        if kind == "sqlite":
-            raise ValueError("sqlite needs a path: SQLite writes its file itself")
-        stream = open_sink(kind, out, schema)
-        yield stream, None
-        stream.close()
-        return
-    out = os.fspath(out)
-    if kind == "sqlite":
-        from dicomloom.index.sinks.sqlite import SqliteIndex
+    with contextlib.ExitStack() as stack:
+        previous: Previous | None = None
+        sink: Sink
+        if kind == "sqlite" and isinstance(out, str | os.PathLike):
+            from dicomloom.index.sinks.sqlite import SqliteIndex
 
-        database = SqliteIndex(out, schema, update=update)
-        try:
-            yield database, database if database.has_rows else None
-            database.close()
-        except BaseException as error:
-            # Ctrl-C and a kill leave a first run to be continued; a failure leaves nothing.
-            database.abandon(resumable=isinstance(error, KeyboardInterrupt))
-            raise
-        return
-    updating = update and os.path.exists(out)
-    previous = open_previous(kind, out, schema) if updating else None
-    with Replacing(out) as file:
-        sink = open_sink(kind, file, schema)
-        yield sink, previous
-        sink.close()
+            sink = database = SqliteIndex(name, schema, update=update)
+            previous = database if database.has_rows else None
+        else:
+            file = out
+            if isinstance(file, str | os.PathLike):
+                if update and os.path.exists(name):
+                    previous = open_previous(kind, name, schema)
+                file = stack.enter_context(Replacing(name))
+            with writing(name):
+                sink = open_sink(kind, file, schema)
+        yield stack.enter_context(_ending(sink, name)), previous
 
 
 def _load(previous: Previous) -> Known:
@@ -150,6 +153,7 @@ def index(
     1
     """
     began = time.monotonic()
+    name = os.fspath(out) if isinstance(out, str | os.PathLike) else "the output"
     if isinstance(out, str | os.PathLike):
         kind = format_of(out, format)
     elif format is None or update:
@@ -161,7 +165,7 @@ def index(
     schema = Schema(tags, typed=typed, file_info=kind != "csv")
     misfits = 0
     kept = Kept(0, 0, 0)
-    with _open_output(kind, out, schema, update) as (sink, previous):
+    with _open_output(kind, out, name, schema, update) as (sink, previous):
         known = _load(previous) if previous else None
         with Scan(
             paths,
@@ -175,10 +179,12 @@ def index(
         ) as found:
             for batch in found:
                 misfits += batch.misfits
-                sink.write(batch)
+                with writing(name):
+                    sink.write(batch)
             counts = found.counts()
         if previous and known:
-            kept = previous.copy_kept(known, sink)
+            with writing(name):
+                kept = previous.copy_kept(known, sink)
     return Summary(
         files=counts["files"] + kept.ok + kept.errors,
         ok=counts["ok"] + kept.ok,

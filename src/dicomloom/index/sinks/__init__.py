@@ -58,6 +58,9 @@ class Sink(Protocol):
     def close(self) -> None:
         """Write what is still held; the file itself is the caller's."""
 
+    def abandon(self, error: BaseException) -> None:
+        """Let go of everything after a failure; the output is thrown away."""
+
 
 class Previous(Protocol):
     """An index made earlier."""
@@ -101,6 +104,8 @@ def open_sink(kind: str, file: BinaryIO, schema: Schema) -> Sink:
         from dicomloom.index.sinks.jsonl import JsonlSink
 
         return JsonlSink(file, schema)
+    if kind == "sqlite":
+        raise ValueError("sqlite needs a path: SQLite writes its file itself")
     from dicomloom.index.sinks.arrow import ArrowSink, ParquetSink
 
     return ParquetSink(file, schema) if kind == "parquet" else ArrowSink(file, schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -10,6 +11,9 @@ from dicomloom.errors import MissingDependencyError
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Sink, State
+
+_log = logging.getLogger("dicomloom.index")
+_log.addHandler(logging.NullHandler())
 
 # Rows of one row group or record batch: readers skip whole ones, and one is held while writing.
 _GROUP_ROWS = 65536
@@ -39,7 +43,9 @@ class _Columns:
 
 
 class _Grouping:
-    """Gathers small batches into groups of a useful size."""
+    """Gathers small batches into groups of a useful size, for a writer of pyarrow's."""
+
+    _writer: Any
 
     def __init__(self, schema: Schema) -> None:
         self._pa = _pyarrow()
@@ -61,10 +67,21 @@ class _Grouping:
     def _write_group(self) -> None:
         held, self._held, self._rows = self._held, [], 0
         if held:
-            self._put(self._pa.Table.from_batches(held, self.schema).combine_chunks())
+            table = self._pa.Table.from_batches(held, self.schema)
+            self._writer.write_table(table.combine_chunks())
 
-    def _put(self, table: Any) -> None:
-        raise AssertionError("a format writes its groups")  # pragma: no cover
+    def close(self) -> None:
+        """Write the last group and the footer."""
+        self._write_group()
+        self._writer.close()
+
+    def abandon(self, error: BaseException) -> None:
+        """End the writer while its file is still open; pyarrow would try again when collected."""
+        try:
+            self._writer.close()
+        except Exception as failure:  # the file is thrown away, and `error` says why
+            _log.debug("ending an abandoned writer: %s", failure)
+            self._writer.is_open = False
 
 
 class ArrowSink(_Grouping):
@@ -76,14 +93,6 @@ class ArrowSink(_Grouping):
         new = ipc.new_file if file.seekable() else ipc.new_stream
         self._writer = new(file, self.schema)
 
-    def _put(self, table: Any) -> None:
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        """Write the last group and the footer."""
-        self._write_group()
-        self._writer.close()
-
 
 class ParquetSink(_Grouping):
     """A Parquet file, compressed with zstd: UIDs and names repeat."""
@@ -93,14 +102,6 @@ class ParquetSink(_Grouping):
         import pyarrow.parquet as pq
 
         self._writer = pq.ParquetWriter(file, self.schema, compression="zstd")
-
-    def _put(self, table: Any) -> None:
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        """Write the last group and the footer."""
-        self._write_group()
-        self._writer.close()
 
 
 class ArrowPrevious:

@@ -30,3 +30,6 @@ class CsvSink:
 
     def close(self) -> None:
         """Nothing is held back."""
+
+    def abandon(self, error: BaseException) -> None:
+        """Nothing is held back."""

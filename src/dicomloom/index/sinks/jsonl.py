@@ -31,6 +31,9 @@ class JsonlSink:
     def close(self) -> None:
         """Nothing is held back."""
 
+    def abandon(self, error: BaseException) -> None:
+        """Nothing is held back."""
+
 
 class JsonlPrevious:
     """An earlier index, read a line at a time."""

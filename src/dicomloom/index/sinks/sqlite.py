@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from dicomloom._native.scan import Known
 from dicomloom.errors import WriteError
-from dicomloom.files import sync_folder, write_error
+from dicomloom.files import sync_folder, writing
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Sink, State, check_columns
@@ -62,19 +62,21 @@ class SqliteIndex:
         self._partial = partial_path(self._final)
         self._in_place = update and os.path.exists(self._final)
         self.has_rows = self._in_place or (update and os.path.exists(self._partial))
-        try:
+        with self._writing():
             if not self.has_rows:
                 self._remove_partial()
             file = self._final if self._in_place else self._partial
             self._db = sqlite3.connect(file, isolation_level=None)
             self._open(schema)
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
-        except OSError as error:
-            raise write_error(self.path, error) from error
 
-    def _failed(self, error: sqlite3.Error) -> WriteError:
-        return WriteError(f"cannot write the SQLite index: {error}", path=self.path)
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with writing(self.path):
+            try:
+                yield
+            except sqlite3.Error as error:
+                message = f"cannot write the SQLite index: {error}"
+                raise WriteError(message, path=self.path) from error
 
     def _open(self, schema: Schema) -> None:
         execute = self._db.execute
@@ -96,19 +98,18 @@ class SqliteIndex:
         places = ", ".join("?" * len(schema.names))
         self._insert = f"INSERT OR REPLACE INTO files (rowid, {names}) VALUES (?, {places})"
         execute("BEGIN IMMEDIATE")
-        self._earlier = execute("SELECT coalesce(max(rowid), 0) FROM files").fetchone()[0]
+        query = "SELECT coalesce(max(rowid), 0), count(*) FROM files"
+        self._earlier, self._earlier_rows = execute(query).fetchone()
         self._ids = itertools.count(self._earlier + 1)
 
     def write(self, batch: Batch) -> None:
         """Add rows; a first run can be continued from here."""
         columns = [map(_cell, batch.column(name)) for name in self.names]
-        try:
+        with self._writing():
             self._db.executemany(self._insert, zip(self._ids, *columns, strict=False))
             if not self._in_place:
                 self._db.execute("COMMIT")
                 self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
 
     def states(self) -> Iterator[State]:
         """Iterate over all rows."""
@@ -118,7 +119,7 @@ class SqliteIndex:
     def copy_kept(self, known: Known, sink: Sink) -> Kept:
         """Delete the earlier rows that no longer hold; the others are where they belong."""
         assert sink is self
-        dropped, last = 0, 0
+        last = 0
         query = (
             "SELECT rowid, Filename, FileSize, FileModified, FileInode FROM files "
             "WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT 10000"
@@ -127,14 +128,14 @@ class SqliteIndex:
             last = rows[-1][0]
             stale = [(row[0],) for row in rows if not State(*row[1:]).held_by(known)]
             self._db.executemany("DELETE FROM files WHERE rowid = ?", stale)
-            dropped += len(stale)
         counts = "SELECT count(*), sum(Status = 'OK') FROM files WHERE rowid <= ?"
         rows_kept, ok = self._db.execute(counts, (self._earlier,)).fetchone()
-        return Kept(ok or 0, rows_kept - (ok or 0), dropped)
+        # Rows of files that were read again are among the dropped: `write` replaced them.
+        return Kept(ok or 0, rows_kept - (ok or 0), self._earlier_rows - rows_kept)
 
     def close(self) -> None:
         """Commit, and put a first run's file under its name."""
-        try:
+        with self._writing():
             self._db.execute("COMMIT")
             if self._in_place:
                 self._db.close()
@@ -145,17 +146,13 @@ class SqliteIndex:
                 os.fsync(file.fileno())
             os.replace(self._partial, self._final)
             sync_folder(os.path.dirname(self._final))
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
-        except OSError as error:
-            raise write_error(self.path, error) from error
 
-    def abandon(self, *, resumable: bool) -> None:
-        """Give up: roll back an update; keep a first run's file only if it can be continued."""
+    def abandon(self, error: BaseException) -> None:
+        """Give up: roll back an update; keep a first run that was interrupted, to be continued."""
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         self._db.close()
-        if not self._in_place and not resumable:
+        if not self._in_place and not isinstance(error, KeyboardInterrupt):
             self._remove_partial()
 
     def _remove_partial(self) -> None:
