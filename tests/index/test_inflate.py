@@ -1,0 +1,95 @@
+"""Deflated data sets: any offset, no more than asked, and no bomb."""
+
+import random
+import subprocess
+import sys
+import zlib
+
+import pytest
+
+from dicomloom.index import inflate
+from dicomloom.index.inflate import InflatedReader
+
+
+def reader_of(plain):
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(plain) + packer.flush()
+    asked = []
+
+    def read(offset, size):
+        asked.append(offset)
+        return packed[offset : offset + size]
+
+    return InflatedReader(read), asked
+
+
+def test_any_offset_in_any_order():
+    chance = random.Random(1)
+    plain = chance.randbytes(300_000) + bytes(700_000)
+    reader, _ = reader_of(plain)
+    for _ in range(300):
+        offset = chance.randrange(len(plain) + 1000)
+        size = chance.randrange(70_000)
+        got = b""
+        while len(got) < size:
+            more = reader.read_at(offset + len(got), size - len(got))
+            if not more:
+                break
+            got += more
+        assert got == plain[offset : offset + size]
+    assert reader.size() == len(plain)
+
+
+def test_inflates_only_as_far_as_asked():
+    reader, asked = reader_of(random.Random(2).randbytes(1_000_000))
+    assert len(reader.read_at(0, 8192)) == 8192
+    assert asked == [0]
+
+
+def test_a_broken_stream_says_where():
+    reader = InflatedReader(lambda offset, size: b"\xff\xff\xff"[offset:])
+    with pytest.raises(ValueError, match="broken behind byte 0"):
+        reader.read_at(0, 10)
+
+
+def test_a_stream_cut_off_gives_what_there_is():
+    plain = random.Random(3).randbytes(10_000)
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = (packer.compress(plain) + packer.flush())[:5000]
+    reader = InflatedReader(lambda offset, size: packed[offset : offset + size])
+    got = reader.read_at(0, 10_000)
+    assert got == plain[: len(got)]
+    assert len(got) > 4000
+    assert reader.read_at(len(got), 1) == b""
+
+
+def test_reading_ends_at_the_cap(monkeypatch):
+    monkeypatch.setattr(inflate, "MOST", 1_000_000)
+    reader, _ = reader_of(bytes(2_000_000))
+    with pytest.raises(ValueError, match="up to byte 1000000"):
+        reader.read_at(1_500_000, 10)
+    assert reader.size() >= 1_000_000
+
+
+def test_a_bomb_stays_small_in_memory():
+    """A gigabyte of zeros in a megabyte: hopping over it holds next to nothing."""
+    code = """
+import resource, zlib, dicomloom
+packer = zlib.compressobj(9, wbits=-15)
+body = b"\\x08\\x00\\x05\\x00CS\\x0a\\x00ISO_IR 100"
+body += b"\\x09\\x00\\x10\\x10OB\\0\\0\\xff\\xff\\xff\\x3f"
+packed = packer.compress(body)
+for _ in range(1024): packed += packer.compress(bytes(1 << 20))
+packed += packer.flush()
+uid = b"1.2.840.10008.1.2.1.99"
+meta = b"\\x02\\x00\\x10\\x00UI" + len(uid).to_bytes(2, "little") + uid
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    dicomloom.read_tags(bytes(128) + b"DICM" + meta + packed, ["SpecificCharacterSet", "Rows"])
+except dicomloom.DicomloomError as error:
+    assert error.values["SpecificCharacterSet"] == "ISO_IR 100"
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    grown = subprocess.check_output([sys.executable, "-c", code], text=True)
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(grown) * unit < 8 << 20
