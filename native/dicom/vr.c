@@ -46,23 +46,18 @@ const dl_vr_traits dl_vr_table[DL_VR_COUNT] = {
     [DL_VR_US_OR_SS_OR_OW] = {"US or SS or OW", DL_VR_NUMBER, 2},
 };
 
-dl_vr dl_vr_from_bytes(const uint8_t bytes[2]) {
 #define AT(a, b) [a - 'A'][b - 'A']
-    static const uint8_t letters[26][26] = {
-        AT('A', 'E') = DL_VR_AE, AT('A', 'S') = DL_VR_AS, AT('A', 'T') = DL_VR_AT,
-        AT('C', 'S') = DL_VR_CS, AT('D', 'A') = DL_VR_DA, AT('D', 'S') = DL_VR_DS,
-        AT('D', 'T') = DL_VR_DT, AT('F', 'D') = DL_VR_FD, AT('F', 'L') = DL_VR_FL,
-        AT('I', 'S') = DL_VR_IS, AT('L', 'O') = DL_VR_LO, AT('L', 'T') = DL_VR_LT,
-        AT('O', 'B') = DL_VR_OB, AT('O', 'D') = DL_VR_OD, AT('O', 'F') = DL_VR_OF,
-        AT('O', 'L') = DL_VR_OL, AT('O', 'V') = DL_VR_OV, AT('O', 'W') = DL_VR_OW,
-        AT('P', 'N') = DL_VR_PN, AT('S', 'H') = DL_VR_SH, AT('S', 'L') = DL_VR_SL,
-        AT('S', 'Q') = DL_VR_SQ, AT('S', 'S') = DL_VR_SS, AT('S', 'T') = DL_VR_ST,
-        AT('S', 'V') = DL_VR_SV, AT('T', 'M') = DL_VR_TM, AT('U', 'C') = DL_VR_UC,
-        AT('U', 'I') = DL_VR_UI, AT('U', 'L') = DL_VR_UL, AT('U', 'N') = DL_VR_UN,
-        AT('U', 'R') = DL_VR_UR, AT('U', 'S') = DL_VR_US, AT('U', 'T') = DL_VR_UT,
-        AT('U', 'V') = DL_VR_UV,
-    };
-#undef AT
-    unsigned first = bytes[0] - 'A', second = bytes[1] - 'A';
-    return first < 26 && second < 26 ? (dl_vr)letters[first][second] : DL_VR_NONE;
-}
+const uint8_t dl_vr_letters[26][26] = {
+    AT('A', 'E') = DL_VR_AE, AT('A', 'S') = DL_VR_AS, AT('A', 'T') = DL_VR_AT,
+    AT('C', 'S') = DL_VR_CS, AT('D', 'A') = DL_VR_DA, AT('D', 'S') = DL_VR_DS,
+    AT('D', 'T') = DL_VR_DT, AT('F', 'D') = DL_VR_FD, AT('F', 'L') = DL_VR_FL,
+    AT('I', 'S') = DL_VR_IS, AT('L', 'O') = DL_VR_LO, AT('L', 'T') = DL_VR_LT,
+    AT('O', 'B') = DL_VR_OB, AT('O', 'D') = DL_VR_OD, AT('O', 'F') = DL_VR_OF,
+    AT('O', 'L') = DL_VR_OL, AT('O', 'V') = DL_VR_OV, AT('O', 'W') = DL_VR_OW,
+    AT('P', 'N') = DL_VR_PN, AT('S', 'H') = DL_VR_SH, AT('S', 'L') = DL_VR_SL,
+    AT('S', 'Q') = DL_VR_SQ, AT('S', 'S') = DL_VR_SS, AT('S', 'T') = DL_VR_ST,
+    AT('S', 'V') = DL_VR_SV, AT('T', 'M') = DL_VR_TM, AT('U', 'C') = DL_VR_UC,
+    AT('U', 'I') = DL_VR_UI, AT('U', 'L') = DL_VR_UL, AT('U', 'N') = DL_VR_UN,
+    AT('U', 'R') = DL_VR_UR, AT('U', 'S') = DL_VR_US, AT('U', 'T') = DL_VR_UT,
+    AT('U', 'V') = DL_VR_UV,
+};

@@ -23,16 +23,19 @@ dl_status dl_pass_take(pass *p, const dl_node *node, const dl_element *element, 
     bool undefined = element->length == DL_UNDEFINED_LENGTH;
     dl_vr vr = effective_vr(element, node, in->is_signed);
     bool sequence = vr == DL_VR_SQ || (undefined && vr == DL_VR_UN);
-    scope inner = *in;
-    if (element->vr == DL_VR_UN && in->syntax.explicit_vr)
+    scope inner;
+    if (DL_UNLIKELY(element->vr == DL_VR_UN && in->syntax.explicit_vr)) {
+        inner = *in;
         inner.syntax = (dl_syntax){false, false}; /* PS3.5 6.2.2, note 4 */
-    if (node->children) return sequence ? read_items(p, node, element, &inner, limit, end) : DL_OK;
+        in = &inner;
+    }
+    if (node->children) return sequence ? read_items(p, node, element, in, limit, end) : DL_OK;
 
     if (sequence || undefined) {
         uint64_t items, until = undefined ? limit : element->value + element->length;
         if (until > limit) until = limit;
         dl_status status = dl_pass_skip(p, IN_SEQUENCE, element->tag, element->value, until,
-                                        inner.syntax, end, &items);
+                                        in->syntax, end, &items);
         if (status != DL_OK) return status;
         /* Without a path: items of a sequence, bytes of fragments up to their delimiter. */
         uint64_t bytes = *end - element->value;
@@ -48,7 +51,7 @@ dl_status dl_pass_take(pass *p, const dl_node *node, const dl_element *element, 
     }
     const uint8_t *value;
     dl_status status = dl_pass_value(p, element, &value);
-    return status != DL_OK ? status : dl_pass_put(p, node, vr, &inner, value, element->length);
+    return status != DL_OK ? status : dl_pass_put(p, node, vr, in, value, element->length);
 }
 
 /* Notes which block a private creator reserves (PS3.5 7.8.1). */
@@ -105,6 +108,57 @@ static dl_status read_pixel_representation(pass *p, const dl_element *element, s
     return status;
 }
 
+/* The next tag at which something is to be done: a wanted one, a character set, the start of a
+ * group with wanted private elements. */
+static uint32_t next_stop(const dl_nodes *nodes, uint32_t next_node, uint32_t previous) {
+    uint32_t stop = next_node < nodes->standard_count ? nodes->standard[next_node].tag : UINT32_MAX;
+    if (stop > nodes->last + 1 && nodes->last != UINT32_MAX) stop = nodes->last + 1;
+    if (previous < DL_TAG_CHARSET && stop > DL_TAG_CHARSET) stop = DL_TAG_CHARSET;
+    if (nodes->pixel_representation && previous < DL_TAG_PIXEL_REPRESENTATION &&
+        stop > DL_TAG_PIXEL_REPRESENTATION)
+        stop = DL_TAG_PIXEL_REPRESENTATION;
+    for (uint32_t i = 0; i < nodes->private_count; i++) {
+        uint32_t first = nodes->private[i].tag & 0xFFFF0000;
+        if ((previous >> 16) <= (first >> 16) && stop > first) stop = first;
+    }
+    return stop;
+}
+
+/* Hops over elements in front of `stop` that lie whole in the window, in order, and hold nothing of
+ * undefined length: nearly all there are. Whatever else there is, is left to the careful reader. */
+static uint64_t hop(const dl_window *window, uint64_t offset, uint64_t limit, dl_syntax syntax,
+                    uint32_t stop, uint32_t *previous) {
+    uint64_t start = offset - window->base;
+    if (syntax.big_endian || start > window->length) return offset;
+    size_t room = window->length - (size_t)start;
+    if (limit - offset < room) room = (size_t)(limit - offset);
+    const uint8_t *p = window->buffer + start;
+    uint32_t last = *previous;
+    while (room >= 12) {
+        uint32_t tag = DL_TAG(dl_load_u16(p, false), dl_load_u16(p + 2, false));
+        if (tag >= stop || tag <= last) break;
+        size_t head = 8, length;
+        if (syntax.explicit_vr) {
+            dl_vr vr = dl_vr_from_bytes(p + 4);
+            if (vr == DL_VR_NONE) break;
+            if (dl_vr_is(vr, DL_VR_LONG)) {
+                head = 12;
+                length = dl_load_u32(p + 8, false);
+            } else {
+                length = dl_load_u16(p + 6, false);
+            }
+        } else {
+            length = dl_load_u32(p + 4, false);
+        }
+        if (length > room - head) break; /* of undefined length too */
+        p += head + length;
+        room -= head + length;
+        last = tag;
+    }
+    *previous = last;
+    return window->base + (uint64_t)(p - window->buffer);
+}
+
 /* Behind the last wanted tag, the next element tells whether the order can be trusted. */
 static bool order_breaks_after(const dl_window *window, const dl_element *element,
                                dl_syntax syntax) {
@@ -127,6 +181,10 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
     for (;;) {
         dl_element element;
         bool found;
+        if (ordered) {
+            uint32_t stop = next_stop(nodes, next_node, previous);
+            offset = hop(p->window, offset, limit, in->syntax, stop, &previous);
+        }
         dl_status status =
             dl_element_read(p->window, offset, limit, in->syntax, &element, &found, p->error);
         if (DL_UNLIKELY(status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 8)) {

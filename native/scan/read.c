@@ -65,7 +65,8 @@ static dl_status read_meta(pass *p, const dl_start *start, scope *in, uint64_t *
         }
         offset = element.value + element.length;
     }
-    uint64_t size;
+    if (offset - p->window->base <= p->window->length) return DL_OK;
+    uint64_t size; /* asked only here: a system call a file would show */
     dl_status status = dl_window_size(p->window, &size, p->error);
     if (status == DL_OK && offset > size) status = dl_pass_truncated(p, previous);
     return status;

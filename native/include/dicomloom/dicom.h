@@ -72,8 +72,12 @@ typedef struct dl_vr_traits {
 } dl_vr_traits;
 
 extern const dl_vr_traits dl_vr_table[DL_VR_COUNT];
+extern const uint8_t dl_vr_letters[26][26];
 /* The VR that two bytes spell, or DL_VR_NONE. */
-dl_vr dl_vr_from_bytes(const uint8_t bytes[2]);
+static inline dl_vr dl_vr_from_bytes(const uint8_t bytes[2]) {
+    unsigned first = bytes[0] - (unsigned)'A', second = bytes[1] - (unsigned)'A';
+    return first < 26 && second < 26 ? (dl_vr)dl_vr_letters[first][second] : DL_VR_NONE;
+}
 static inline bool dl_vr_is(dl_vr vr, unsigned flag) { return (dl_vr_table[vr].flags & flag) != 0; }
 
 /* --- tags --------------------------------------------------------------------------------------
