@@ -116,8 +116,7 @@ def _step(name: str, item: int) -> Step:
     if number:
         tag = int(number[1] + number[2], 16)
         entry = _dicom.find_tag(tag)
-        vr, vm = (entry[2], entry[3]) if entry else ("UN", "1")
-        return Step(tag, None, item, vr, vm)
+        return Step(tag, None, item, _dicom.vr_of(tag), entry[3] if entry else "1")
     entry = _dicom.find_keyword(name)
     if entry is None:
         near = nearest_keywords(name)

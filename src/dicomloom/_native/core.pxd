@@ -74,6 +74,7 @@ cdef extern from "dicomloom/dicom.h" nogil:
     const dl_dictionary_entry *dl_dictionary_find(uint32_t tag)
     const dl_dictionary_entry *dl_dictionary_find_keyword(const char *keyword, size_t size)
     const dl_dictionary_entry *dl_dictionary_at(size_t index)
+    dl_vr dl_dictionary_vr(uint32_t tag)
 
 
 cdef extern from "dicomloom/scan.h" nogil:

@@ -6,6 +6,7 @@ from dicomloom._native.core cimport (
     dl_dictionary_entry,
     dl_dictionary_find,
     dl_dictionary_find_keyword,
+    dl_dictionary_vr,
     dl_vr_table,
 )
 
@@ -26,6 +27,10 @@ cdef object entry_of(const dl_dictionary_entry *entry):
 
 def find_tag(unsigned int tag):
     return entry_of(dl_dictionary_find(tag))
+
+
+def vr_of(unsigned int tag):
+    return dl_vr_table[<int>dl_dictionary_vr(tag)].name.decode("ascii")
 
 
 def find_keyword(str keyword):
