@@ -129,7 +129,7 @@ static uint32_t next_stop(const dl_nodes *nodes, uint32_t next_node, uint32_t pr
 static uint64_t hop(const dl_window *window, uint64_t offset, uint64_t limit, dl_syntax syntax,
                     uint32_t stop, uint32_t *previous) {
     uint64_t start = offset - window->base;
-    if (syntax.big_endian || start > window->length) return offset;
+    if (syntax.big_endian || start > window->length || offset >= limit) return offset;
     size_t room = window->length - (size_t)start;
     if (limit - offset < room) room = (size_t)(limit - offset);
     const uint8_t *p = window->buffer + start;
