@@ -1,0 +1,159 @@
+"""Run whole processes and say what they took: wall and processor time, peak memory, bytes read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+
+
+class BenchmarkError(Exception):
+    """A command failed, or gave something else than it should have."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one process took.
+
+    `reported` is what it printed last, where that is a line of JSON; `read_bytes` is what it asked
+    for by read calls of any kind, from a disk or from memory, -1 where the system does not say.
+    """
+
+    wall: float
+    user: float
+    system: float
+    peak_kib: int
+    read_bytes: int
+    read_calls: int
+    reported: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def inside(self) -> float:
+        """Seconds on the process's own clock, behind its start; the whole where it has none."""
+        return self.reported.get("seconds", self.wall)
+
+    @property
+    def cpu(self) -> float:
+        return self.user + self.system
+
+
+class Tools:
+    """The two C programs beside this file, compiled into `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+        if not compiler:
+            raise BenchmarkError("no C compiler: set CC")
+        self.folder = folder
+        for name in ("floor", "measure"):
+            source, program = HERE / f"{name}.c", folder / name
+            subprocess.run([compiler, "-O2", "-pthread", source, "-o", program], check=True)
+        self.floor = str(folder / "floor")
+        self.measure = str(folder / "measure")
+
+    def run(self, command: Sequence[str], stdout: Path | None = None, code: int = 0) -> Run:
+        """Run a command; its output goes to `stdout`, or is looked through for JSON.
+
+        Raises
+        ------
+        BenchmarkError
+            It ended with another exit code than `code`.
+        """
+        report = self.folder / "report.json"
+        into = stdout or self.folder / "stdout"
+        with into.open("wb") as out, (self.folder / "stderr").open("wb") as err:
+            subprocess.run(
+                [self.measure, report, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                check=True,
+            )
+        taken = json.loads(report.read_text())
+        ended = taken.pop("code")
+        if ended != code:
+            message = (self.folder / "stderr").read_text(errors="replace")[-500:]
+            raise BenchmarkError(f"exit code {ended}: {' '.join(command)}\n{message}")
+        reported = {} if stdout else _last_json(into)
+        return Run(reported=reported, **taken)
+
+
+def _last_json(path: Path) -> dict[str, float]:
+    lines = path.read_bytes()[-4096:].splitlines()
+    if not lines or not lines[-1].startswith(b"{"):
+        return {}
+    found: dict[str, float] = json.loads(lines[-1])
+    return found
+
+
+def alternate(
+    jobs: Mapping[str, Callable[[], Run]],
+    runs: int,
+    before: Callable[[], None] | None = None,
+) -> dict[str, list[Run]]:
+    """Run A B C, A B C, ...: whatever else the machine does meets all of them alike."""
+    taken: dict[str, list[Run]] = {name: [] for name in jobs}
+    for _ in range(runs):
+        for name, job in jobs.items():
+            if before:
+                before()
+            taken[name].append(job())
+    return taken
+
+
+def median(runs: Sequence[Run], what: str = "wall") -> float:
+    found: float = statistics.median(getattr(run, what) for run in runs)
+    return found
+
+
+def may_drop_caches() -> bool:
+    return os.access(DROP_CACHES, os.W_OK) and os.geteuid() == 0
+
+
+def drop_caches() -> None:
+    """Write dirty pages out, then forget all cached pages, entries and inodes."""
+    os.sync()
+    DROP_CACHES.write_text("3")
+
+
+def filesystem_of(path: Path) -> str:
+    """Return the type of the file system that `path` is on, "unknown" where nothing tells."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.exists():
+        return "unknown"
+    best, kind = "", "unknown"
+    for line in mounts.read_text().splitlines():
+        _, where, fs, *_ = line.split()
+        inside = path.resolve().is_relative_to(where)
+        if inside and len(where) >= len(best):
+            best, kind = where, fs
+    return kind
+
+
+def program(name: str) -> str | None:
+    """Find a program beside this interpreter, as in a virtual environment, or on the PATH."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
+def version_of(name: str) -> str:
+    """Return what a program says after --version, boiled down to its number."""
+    path = program(name)
+    if not path:
+        return "not installed"
+    said = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    # gdcmscanner takes --version for an error and says its version all the same.
+    number = re.search(r"\d+\.\d+(?:\.\d+)*", said.stdout + said.stderr)
+    return number[0] if number else "unknown"
