@@ -2,7 +2,8 @@
 
 #include "dicomloom/dicom.h"
 
-dl_status dl_window_open(dl_window *window, const dl_source *source, dl_error *error) {
+dl_status dl_window_open(dl_window *window, const dl_source *source, size_t first,
+                         dl_error *error) {
     if (!window->buffer) {
         window->buffer = malloc(DL_WINDOW_CAPACITY);
         if (!window->buffer) return dl_fail(error, DL_ERR_MEMORY, 0, "out of memory");
@@ -15,8 +16,8 @@ dl_status dl_window_open(dl_window *window, const dl_source *source, dl_error *e
     window->bytes_read = 0;
     size_t got = 0;
     window->length = 0;
-    dl_status status =
-        source->read_at(source->context, 0, window->buffer, DL_WINDOW_FIRST, &got, error);
+    if (first > DL_WINDOW_FIRST) first = DL_WINDOW_FIRST;
+    dl_status status = source->read_at(source->context, 0, window->buffer, first, &got, error);
     if (status != DL_OK) return status;
     window->length = window->bytes_read = got;
     if (got == 0) window->end = 0;
@@ -47,8 +48,8 @@ dl_status dl_window_fill(dl_window *window, uint64_t offset, size_t size, const 
     bool onward = kept > 0 || start == window->length;
     window->base = offset;
     window->length = kept;
-    /* Reading on: a longer header, so take more. A hop: one page or two of what comes next. */
-    size_t goal = onward ? window->capacity / 2 : DL_WINDOW_FIRST;
+    /* A hop, or a little beyond the first read: a page or two. Reading on and on: take more. */
+    size_t goal = onward && offset >= DL_WINDOW_FIRST ? window->capacity / 2 : DL_WINDOW_FIRST;
     if (goal < size) goal = size;
     while (window->length < size) {
         size_t got = 0;

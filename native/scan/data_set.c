@@ -159,17 +159,20 @@ static uint64_t hop(const dl_window *window, uint64_t offset, uint64_t limit, dl
     return window->base + (uint64_t)(p - window->buffer);
 }
 
-/* Behind the last wanted tag, the next element tells whether the order can be trusted. */
-static bool order_breaks_after(const dl_window *window, const dl_element *element,
-                               dl_syntax syntax) {
-    uint64_t next = element->value + element->length - window->base;
-    if (element->length == DL_UNDEFINED_LENGTH || element->value < window->base ||
-        next > window->length || window->length - next < 4)
-        return false;
-    const uint8_t *bytes = window->buffer + next;
+/* Behind the last wanted tag, the next element tells whether the order can be trusted. It is looked
+ * at only where the first read of any file could show it. */
+static dl_status order_breaks_after(pass *p, const dl_element *element, dl_syntax syntax,
+                                    bool *breaks) {
+    uint64_t next = element->value + element->length;
+    *breaks = false;
+    if (element->length == DL_UNDEFINED_LENGTH || next + 4 > DL_WINDOW_FIRST) return DL_OK;
+    const uint8_t *bytes;
+    dl_status status = dl_window_get(p->window, next, 4, &bytes, p->error);
+    if (status != DL_OK || !bytes) return status;
     uint16_t group = dl_load_u16(bytes, syntax.big_endian);
     uint32_t tag = DL_TAG(group, dl_load_u16(bytes + 2, syntax.big_endian));
-    return tag < element->tag && group >= 0x0008;
+    *breaks = tag < element->tag && group >= 0x0008;
+    return DL_OK;
 }
 
 dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place where, uint32_t parent,
@@ -219,11 +222,16 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             ordered = false;
             next_node = 0;
         }
-        if (tag > nodes->last && ordered && !order_breaks_after(p->window, &element, in->syntax)) {
-            uint64_t items;
+        if (tag > nodes->last && ordered) {
+            bool breaks;
+            status = order_breaks_after(p, &element, in->syntax, &breaks);
+            if (status != DL_OK) return status;
+            if (!breaks && where == AT_TOP) p->reached = offset;
             *end = limit;
-            if (where != IN_UNDEFINED_ITEM) return DL_OK;
-            return dl_pass_skip(p, IN_ITEM, parent, offset, limit, in->syntax, end, &items);
+            if (!breaks && where != IN_UNDEFINED_ITEM) return DL_OK;
+            uint64_t items;
+            if (!breaks)
+                return dl_pass_skip(p, IN_ITEM, parent, offset, limit, in->syntax, end, &items);
         }
         if (tag == DL_TAG_CHARSET) {
             status = read_charset(p, &element, in);

@@ -84,7 +84,7 @@ static dl_status read_deflated(pass *p, uint64_t offset, scope *in) {
     if (status != DL_OK) return status;
     pass inner = *p;
     inner.window = &reader->inflated_window;
-    status = dl_window_open(inner.window, &inflated, p->error);
+    status = dl_window_open(inner.window, &inflated, DL_WINDOW_FIRST, p->error);
     uint64_t end;
     if (status == DL_OK) status = dl_detect_syntax(inner.window, 0, &in->syntax, p->error);
     if (status == DL_OK)
@@ -121,14 +121,28 @@ static dl_status read_file(pass *p) {
     return dl_pass_data_set(p, &p->reader->plan->data_set, &in, AT_TOP, 0, offset, DL_NO_END, &end);
 }
 
+/* Files of an archive are alike. Bytes that are not read need not be copied, which shows when the
+ * files are cached; a first read that proves too short costs another one, so shrink slowly. */
+static void learn(dl_reader *reader, uint64_t reached) {
+    enum { SLACK = 512, LEAST = 1024 };
+    size_t needed = reached < DL_WINDOW_FIRST - SLACK ? (size_t)reached + SLACK : DL_WINDOW_FIRST;
+    if (needed < LEAST) needed = LEAST;
+    if (needed >= reader->first_read)
+        reader->first_read = needed;
+    else
+        reader->first_read -= (reader->first_read - needed) / 8;
+}
+
 dl_status dl_read(dl_reader *reader, const dl_source *source, dl_row *row, size_t first_column,
                   dl_error *error) {
-    pass p = {reader, &reader->window, row, first_column, error};
+    pass p = {reader, &reader->window, row, first_column, error, 0};
     size_t nodes = reader->plan->nodes ? reader->plan->nodes : 1;
     reader->blocks.length = 0;
     if (dl_bytes_reserve(&reader->blocks, nodes) != DL_OK) return dl_pass_out_of_memory(&p);
-    dl_status status = dl_window_open(p.window, source, error);
+    if (reader->first_read == 0) reader->first_read = DL_WINDOW_FIRST;
+    dl_status status = dl_window_open(p.window, source, reader->first_read, error);
     if (status == DL_OK) status = read_file(&p);
+    if (status == DL_OK && p.reached) learn(reader, p.reached);
     reader->bytes_read += p.window->bytes_read;
     return status;
 }

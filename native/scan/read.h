@@ -20,6 +20,7 @@ typedef struct pass {
     dl_row *row;
     size_t first_column;
     dl_error *error;
+    uint64_t reached; /* where the data set was left, behind all that is wanted; 0 if it was not */
 } pass;
 
 /* Fills p->error with "<what> (gggg,eeee) at byte <offset>". */

@@ -10,6 +10,7 @@ enum { FILENAME_COLUMN = 0, STATUS_COLUMN = 1, FIRST_WANTED = 2, INFO_COLUMNS = 
 #define TABLE_BYTES (8u << 20) /* a table is handed over when it holds this much */
 #define TABLE_SECONDS 0.25     /* or is this old, so that a slow disk shows results too */
 #define READY_TABLES 4         /* that wait to be taken, before the threads wait */
+#define SPARE_TABLES 4         /* given back, and not yet in use again */
 
 typedef struct worker {
     dl_scan *scan;
@@ -35,6 +36,8 @@ struct dl_scan {
     bool begun, stopped;
     dl_table *ready[READY_TABLES];
     size_t ready_count;
+    dl_table *spare[SPARE_TABLES];
+    size_t spare_count;
     dl_error failure; /* what ended the scan before its time */
 
     atomic_ullong files, ok, errors, unchanged, changed_files, bytes_read;
@@ -237,7 +240,11 @@ static bool is_stopped(dl_scan *scan) {
 
 static dl_status ready_table(worker *w) {
     if (w->table) return DL_OK;
-    w->table = dl_table_new(w->scan->types, w->scan->columns);
+    dl_scan *scan = w->scan;
+    (void)pthread_mutex_lock(&scan->mutex);
+    if (scan->spare_count) w->table = scan->spare[--scan->spare_count];
+    (void)pthread_mutex_unlock(&scan->mutex);
+    if (!w->table) w->table = dl_table_new(scan->types, scan->columns);
     w->table_since = dl_monotonic_seconds();
     return w->table ? DL_OK : DL_ERR_MEMORY;
 }
@@ -376,6 +383,17 @@ dl_status dl_scan_next(dl_scan *scan, double seconds, dl_table **table, bool *fi
     return status;
 }
 
+void dl_scan_give_back(dl_scan *scan, dl_table *table) {
+    dl_table_clear(table);
+    (void)pthread_mutex_lock(&scan->mutex);
+    if (!scan->stopped && scan->spare_count < SPARE_TABLES) {
+        scan->spare[scan->spare_count++] = table;
+        table = NULL;
+    }
+    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_table_free(table);
+}
+
 void dl_scan_counts_get(dl_scan *scan, dl_scan_counts *counts) {
     counts->files = atomic_load(&scan->files);
     counts->ok = atomic_load(&scan->ok);
@@ -405,6 +423,7 @@ void dl_scan_free(dl_scan *scan) {
         free(scan->workers[i]);
     }
     for (size_t i = 0; i < scan->ready_count; i++) dl_table_free(scan->ready[i]);
+    for (size_t i = 0; i < scan->spare_count; i++) dl_table_free(scan->spare[i]);
     dl_walk_free(scan->walk);
     (void)pthread_cond_destroy(&scan->changed);
     (void)pthread_mutex_destroy(&scan->mutex);

@@ -38,6 +38,18 @@ void dl_table_free(dl_table *table) {
     free(table);
 }
 
+void dl_table_clear(dl_table *table) {
+    for (size_t i = 0; i < table->column_count; i++) {
+        dl_column *column = &table->columns[i];
+        column->validity.length = column->data.length = 0;
+        column->offsets.length = column->type == DL_COLUMN_TEXT ? sizeof(int32_t) : 0;
+        column->nulls = 0;
+    }
+    table->rows = 0;
+    table->bytes = table->misfits = 0;
+    table->deferred.length = table->deferred_charsets.length = 0;
+}
+
 dl_status dl_table_edit(dl_table *table, size_t index, const dl_edit *edits, size_t count) {
     dl_column *column = &table->columns[index];
     dl_bytes data = {0};

@@ -119,7 +119,8 @@ dl_vr dl_dictionary_vr(uint32_t tag);
 /* --- reading -----------------------------------------------------------------------------------
  */
 
-/* A sliding view of a source. Reads the first 8 KiB in one go, as most headers fit. */
+/* A sliding view of a source. The first read is sized to hold all that is wanted of most headers.
+ */
 typedef struct dl_window {
     const dl_source *source;
     uint8_t *buffer;
@@ -134,8 +135,10 @@ typedef struct dl_window {
 #define DL_WINDOW_FIRST 8192
 #define DL_WINDOW_CAPACITY 65536
 
-/* The buffer is allocated at the first open and kept for the next source until dl_window_free. */
-DL_NODISCARD dl_status dl_window_open(dl_window *window, const dl_source *source, dl_error *error);
+/* Reads the first `first` bytes, at most DL_WINDOW_FIRST. The buffer is allocated at the first open
+ * and kept for the next source until dl_window_free. */
+DL_NODISCARD dl_status dl_window_open(dl_window *window, const dl_source *source, size_t first,
+                                      dl_error *error);
 void dl_window_free(dl_window *window);
 /* Sets *bytes to `size` (at most DL_WINDOW_CAPACITY) bytes at offset, or to NULL where the source
  * ends before. */

@@ -74,6 +74,7 @@ typedef struct dl_table {
 
 dl_table *dl_table_new(const dl_column_type *types, size_t count);
 void dl_table_free(dl_table *table);
+void dl_table_clear(dl_table *table); /* no rows; the memory is kept */
 
 typedef struct dl_edit {
     uint64_t start, length; /* in the column's data; edits are in rising order and do not overlap */
@@ -165,6 +166,7 @@ typedef struct dl_reader {
     void *open_context;
     uint64_t bytes_read; /* in all, for those who count */
     /* private: */
+    size_t first_read; /* what recent files needed of their first bytes, and some slack */
     dl_window window, inflated_window;
     dl_bytes scratch, blocks, frames;
 } dl_reader;
@@ -252,7 +254,7 @@ typedef struct dl_scan_counts {
 } dl_scan_counts;
 
 /* Columns: Filename, Status, the plan's, Error, and with file_info FileSize (bytes), FileModified
- * (nanoseconds since 1970), FileInode. At most `threads + 4` tables exist at a time. */
+ * (nanoseconds since 1970), FileInode. At most `threads + 8` tables exist at a time. */
 typedef struct dl_scan dl_scan;
 
 #define DL_SCAN_MAX_THREADS 32 /* of the automatic choice; a caller may ask for more */
@@ -266,6 +268,8 @@ void dl_scan_close(dl_scan *scan);
  * still can. The table is the caller's. Thread-safe. */
 DL_NODISCARD dl_status dl_scan_next(dl_scan *scan, double seconds, dl_table **table, bool *finished,
                                     dl_error *error);
+/* Gives a table of dl_scan_next back, to be filled again: cheaper than dl_table_free. */
+void dl_scan_give_back(dl_scan *scan, dl_table *table);
 void dl_scan_counts_get(dl_scan *scan, dl_scan_counts *counts);
 void dl_scan_stop(dl_scan *scan); /* the threads end at the next file */
 void dl_scan_free(dl_scan *scan); /* stops, and waits for the threads */

@@ -213,6 +213,7 @@ cdef extern from "dicomloom/scan.h" nogil:
     void dl_scan_close(dl_scan *scan)
     dl_status dl_scan_next(dl_scan *scan, double seconds, dl_table **table, c_bool *finished,
                            dl_error *error)
+    void dl_scan_give_back(dl_scan *scan, dl_table *table)
     void dl_scan_counts_get(dl_scan *scan, dl_scan_counts *counts)
     void dl_scan_stop(dl_scan *scan)
     void dl_scan_free(dl_scan *scan)

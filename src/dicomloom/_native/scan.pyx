@@ -1,7 +1,12 @@
 # cython: language_level=3, embedsignature=True
 """native/scan for Python: conversion, lifetimes, and the GIL; no policy."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE,
+    PyBuffer_FillInfo,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -113,6 +118,9 @@ cdef class Known:
         )
 
 
+cdef class Scanner
+
+
 # --- columns --------------------------------------------------------------------------------------
 
 cdef void release_batch(void *owner) noexcept with gil:
@@ -169,9 +177,13 @@ cdef class Table:
 
     cdef dl_table *table
     cdef readonly tuple names
+    cdef Scanner scanner  # whom the table is given back to, or None
 
     def __dealloc__(self):
-        dl_table_free(self.table)
+        if self.scanner is not None and self.table != NULL:
+            dl_scan_give_back(self.scanner.scan, self.table)
+        else:
+            dl_table_free(self.table)
 
     @property
     def rows(self):
@@ -207,34 +219,6 @@ cdef class Table:
             else:
                 found.append((<const double *>data)[row])
         return found
-
-    def csv(self):
-        """The rows as CSV, without a header line."""
-        cdef dl_bytes text
-        cdef dl_status status
-        memset(&text, 0, sizeof(text))
-        with nogil:
-            status = dl_csv_append(&text, self.table)
-        return taken(&text, status)
-
-    def json(self, keys):
-        """The rows as JSON lines; keys: the JSON of each name with its colon, as bytes."""
-        cdef dl_bytes text
-        cdef dl_status status
-        cdef const char **texts
-        cdef list held = list(keys)
-        if len(held) != self.table.column_count:
-            raise ValueError("one key a column")
-        texts = <const char **>calloc(len(held) + 1, sizeof(char *))
-        if texts == NULL:
-            raise MemoryError()
-        for i in range(len(held)):
-            texts[i] = <const char *>(<bytes>held[i])
-        memset(&text, 0, sizeof(text))
-        with nogil:
-            status = dl_json_append(&text, self.table, texts)
-        free(texts)
-        return taken(&text, status)
 
     def resolve(self, decode):
         """Replace each value that waits for a decoder by decode(raw, charset, VR)."""
@@ -297,13 +281,44 @@ cdef class Table:
         return 0
 
 
-cdef bytes taken(dl_bytes *text, dl_status status):
-    try:
+cdef class Text:
+    """Rows as text, in a buffer that is filled again and again; read it as a bytes-like object."""
+
+    cdef dl_bytes text
+
+    def __dealloc__(self):
+        dl_bytes_free(&self.text)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.text.data, self.text.length, 1, flags)
+
+    def csv(self, Table table):
+        """Hold the rows as CSV, without a header line."""
+        cdef dl_status status
+        self.text.length = 0
+        with nogil:
+            status = dl_csv_append(&self.text, table.table)
         if status != DL_OK:
             raise MemoryError()
-        return PyBytes_FromStringAndSize(<char *>text.data, text.length)
-    finally:
-        dl_bytes_free(text)
+
+    def json(self, Table table, keys):
+        """Hold the rows as JSON lines; keys: the JSON of each name with its colon, as bytes."""
+        cdef dl_status status
+        cdef const char **texts
+        cdef list held = list(keys)
+        if len(held) != table.table.column_count:
+            raise ValueError("one key a column")
+        texts = <const char **>calloc(len(held) + 1, sizeof(char *))
+        if texts == NULL:
+            raise MemoryError()
+        for i in range(len(held)):
+            texts[i] = <const char *>(<bytes>held[i])
+        self.text.length = 0
+        with nogil:
+            status = dl_json_append(&self.text, table.table, texts)
+        free(texts)
+        if status != DL_OK:
+            raise MemoryError()
 
 
 cdef Table table_of(dl_table *table, tuple names):
@@ -624,13 +639,18 @@ cdef class Scanner:
     def next(self, double seconds):
         """Wait for a Table: (Table or None, whether the scan has ended)."""
         cdef dl_table *table = NULL
+        cdef Table made
         cdef c_bool finished = False
         cdef dl_error error
         cdef dl_status status
         with nogil:
             status = dl_scan_next(self.scan, seconds, &table, &finished, &error)
         check(status, &error)
-        return (table_of(table, self.names) if table != NULL else None), bool(finished)
+        if table == NULL:
+            return None, bool(finished)
+        made = table_of(table, self.names)
+        made.scanner = self
+        return made, bool(finished)
 
     def stop(self):
         with nogil:

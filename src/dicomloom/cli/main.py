@@ -88,7 +88,7 @@ def _run(argv: list[str]) -> int:
         sys.stderr.write(f"dicomloom: no command {argv[0]!r}; {hint}\n")
         return EXIT_USAGE
     parser, module = parser_of(argv[0])
-    arguments = parser.parse_args(argv[1:])
+    arguments = parser.parse_intermixed_args(argv[1:])
     code: int = module.run(arguments)  # type: ignore[attr-defined]
     return code
 

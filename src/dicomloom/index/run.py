@@ -14,6 +14,8 @@ from dicomloom.index.scan import Progress, Scan, StrPath
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Previous, Sink, format_of, open_previous, open_sink
 
+# Small: 32 threads on a cold disk hold a table each, and none outlives its way to the sink.
+_BATCH_ROWS = 2048
 _NO_SIZE = (1 << 64) - 1  # no file has it
 
 
@@ -174,7 +176,7 @@ def index(
             errors=errors,
             follow_symlinks=follow_symlinks,
             progress=progress,
-            batch_size=8192,
+            batch_size=_BATCH_ROWS,
             known=known,
         ) as found:
             for batch in found:

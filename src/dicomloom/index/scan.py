@@ -107,14 +107,24 @@ class Batch:
 
     def csv(self) -> bytes:
         """Return the rows as CSV (RFC 4180, UTF-8, lines ended by LF), without a header."""
-        return self._table.csv()
+        return bytes(self.csv_into(_native.Text()))
+
+    def csv_into(self, text: _native.Text) -> _native.Text:
+        """Fill a buffer with the rows as CSV, and return it; for writers of many batches."""
+        text.csv(self._table)
+        return text
 
     def json(self) -> bytes:
         """Return the rows as JSON lines: one object a row, null for what is absent."""
+        return bytes(self.json_into(_native.Text()))
+
+    def json_into(self, text: _native.Text) -> _native.Text:
+        """Fill a buffer with the rows as JSON lines, and return it; for writers of many batches."""
         import json
 
         keys = [json.dumps(name, ensure_ascii=False).encode() + b":" for name in self.names]
-        return self._table.json(keys)
+        text.json(self._table, keys)
+        return text
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
         """Export through the Arrow PyCapsule interface; a requested schema is not honoured."""
@@ -125,8 +135,8 @@ class Batch:
 class Scan:
     """A running scan: an iterator of `Batch`, made by `scan`.
 
-    Holds a table of at most ``batch_size`` rows or 8 MiB a thread, and four more that wait to be
-    taken, however many files there are. With ``follow_symlinks``, 32 bytes a directory are added.
+    Holds a table of at most ``batch_size`` rows or 8 MiB a thread, and eight more that wait to be
+    taken or used again, however many files there are. With ``follow_symlinks``, 32 bytes a directory are added.
 
     Can be consumed by one thread at a time, any thread. Leaving the ``with`` block, `close`, or
     dropping the last reference ends its threads.
@@ -242,6 +252,11 @@ class Scan:
             self._native = None
 
     cancel = close
+
+    def __del__(self) -> None:
+        # Batches that outlive the scan hold the C core's part of it, but not its threads.
+        if hasattr(self, "_native"):
+            self.close()
 
     def __enter__(self) -> Scan:
         """Return self."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from dicomloom._native.scan import Text
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 
@@ -20,12 +21,13 @@ class CsvSink:
 
     def __init__(self, file: BinaryIO, schema: Schema) -> None:
         self._file = file
+        self._text = Text()
         header = ",".join(quote(name) for name in schema.names)
         file.write(header.encode() + b"\n")
 
     def write(self, batch: Batch) -> None:
         """Add rows; they reach the reader of a pipe batch by batch."""
-        self._file.write(batch.csv())
+        self._file.write(batch.csv_into(self._text))
         self._file.flush()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from dicomloom._native.scan import Known
+from dicomloom._native.scan import Known, Text
 from dicomloom.errors import DicomloomError
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
@@ -18,10 +18,11 @@ class JsonlSink:
 
     def __init__(self, file: BinaryIO, schema: Schema) -> None:
         self._file = file
+        self._text = Text()
 
     def write(self, batch: Batch) -> None:
         """Add rows; they reach the reader of a pipe batch by batch."""
-        self._file.write(batch.json())
+        self._file.write(batch.json_into(self._text))
         self._file.flush()
 
     def write_line(self, line: bytes) -> None:
