@@ -10,8 +10,8 @@ static bool plausible(const uint8_t *p, size_t size, dl_syntax syntax) {
     if (syntax.explicit_vr) return dl_vr_from_bytes(p + 4) != DL_VR_NONE && (known || group <= 8);
     uint32_t length = dl_load_u32(p + 4, syntax.big_endian);
     /* No VR to check: ask for a tag of the standard and a length that a first element can have. */
-    return known && (length < 0x10000 ||
-                     (length == DL_UNDEFINED_LENGTH && dl_dictionary_vr(tag) == DL_VR_SQ));
+    if (dl_dictionary_vr(tag) == DL_VR_SQ) return true;
+    return known && length < 0x10000;
 }
 
 /* A bare data set has no magic number: its first elements must read as elements, in order. */
@@ -25,6 +25,9 @@ static dl_status reads_as(dl_window *window, uint64_t offset, dl_syntax syntax, 
         dl_status status = dl_window_get(window, offset, 8, &p, error);
         if (status != DL_OK) return status;
         if (!p) return *yes = i > 1, DL_OK;
+        uint16_t group = dl_load_u16(p, syntax.big_endian);
+        /* Behind the file meta information the encoding is another one. */
+        if (i > 0 && DL_TAG_GROUP(previous) == 0x0002 && group != 0x0002) return *yes = true, DL_OK;
         if (!plausible(p, 8, syntax)) return DL_OK;
         dl_element element;
         bool found;
@@ -87,7 +90,9 @@ dl_status dl_detect(dl_window *window, dl_start *start, dl_error *error) {
         start->offset = 132;
         status = dl_window_get(window, 132, 8, &p, error);
         if (status != DL_OK) return status;
-        if (!p) return dl_fail(error, DL_ERR_TRUNCATED, 132, "truncated: nothing follows DICM");
+        if (!p)
+            return dl_fail(error, DL_ERR_TRUNCATED, 132,
+                           "truncated: nothing follows DICM at byte 132");
         for (size_t i = 0; i < 3; i++) {
             if (!plausible(p, 8, candidates[i])) continue;
             start->syntax = candidates[i];

@@ -7,8 +7,8 @@ static dl_vr effective_vr(const dl_element *element, const dl_node *node, bool i
     if (vr == DL_VR_NONE || vr == DL_VR_UN) vr = node->vr;
     switch (vr) {
     case DL_VR_US_OR_SS: return is_signed ? DL_VR_SS : DL_VR_US;
-    case DL_VR_US_OR_SS_OR_OW:
-    case DL_VR_US_OR_OW: /* a table when it has more than one entry */
+    case DL_VR_US_OR_OW: return element->length > 2 ? DL_VR_OW : DL_VR_US;
+    case DL_VR_US_OR_SS_OR_OW: /* a table when it has more than one entry */
         return element->length > 2 ? DL_VR_OW : is_signed ? DL_VR_SS : DL_VR_US;
     case DL_VR_OB_OR_OW: return DL_VR_OW;
     default: return vr;
@@ -31,6 +31,8 @@ dl_status dl_pass_take(pass *p, const dl_node *node, const dl_element *element, 
     }
     if (node->children) return sequence ? read_items(p, node, element, in, limit, end) : DL_OK;
 
+    /* Only sequences and fragments have an undefined length (PS3.5 7.1.1); here is no value. */
+    if (undefined && dl_vr_is(vr, DL_VR_TEXT | DL_VR_NUMBER)) return DL_OK;
     if (sequence || undefined) {
         uint64_t items, until = undefined ? limit : element->value + element->length;
         if (until > limit) until = limit;
@@ -60,7 +62,8 @@ static dl_status note_creator(pass *p, const dl_nodes *nodes, const dl_element *
     uint8_t *blocks = p->reader->blocks.data;
     for (uint32_t i = 0; i < nodes->private_count; i++) {
         const dl_node *node = &nodes->private[i];
-        if (DL_TAG_GROUP(node->tag) != group) continue;
+        /* One creator reserves one block (PS3.5 7.8.1): a second one is not asked for. */
+        if (DL_TAG_GROUP(node->tag) != group || blocks[node->id] != 0) continue;
         const uint8_t *value;
         dl_status status = dl_pass_value(p, element, &value);
         if (status != DL_OK) return status;
@@ -159,6 +162,19 @@ static uint64_t hop(const dl_window *window, uint64_t offset, uint64_t limit, dl
     return window->base + (uint64_t)(p - window->buffer);
 }
 
+/* Takes back what was put into the cells of these nodes. */
+static void forget(pass *p, const dl_nodes *nodes) {
+    for (uint32_t i = 0; i < nodes->standard_count + nodes->private_count; i++) {
+        bool standard = i < nodes->standard_count;
+        const dl_node *node =
+            standard ? &nodes->standard[i] : &nodes->private[i - nodes->standard_count];
+        if (node->children)
+            forget(p, node->children);
+        else
+            dl_row_reset(p->row, p->first_column + node->column);
+    }
+}
+
 /* Behind the last wanted tag, the next element tells whether the order can be trusted. It is looked
  * at only where the first read of any file could show it. */
 static dl_status order_breaks_after(pass *p, const dl_element *element, dl_syntax syntax,
@@ -179,6 +195,7 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
                            uint64_t offset, uint64_t limit, uint64_t *end) {
     uint32_t previous = 0, next_node = 0;
     bool ordered = true;
+    const uint64_t start = offset;
     for (uint32_t i = 0; i < nodes->private_count; i++)
         p->reader->blocks.data[nodes->private[i].id] = 0;
     for (;;) {
@@ -204,10 +221,13 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             uint64_t size;
             status = dl_window_size(p->window, &size, p->error);
             if (status != DL_OK) return status;
-            if (offset > size) return dl_pass_truncated(p, previous);
-            return DL_OK;
+            /* Cut off, or grown shorter since its size was asked. */
+            return offset == size ? DL_OK : dl_pass_truncated(p, previous);
         }
         uint32_t tag = element.tag;
+        if (DL_UNLIKELY(limit != DL_NO_END && element.length > limit - element.value &&
+                        element.length != DL_UNDEFINED_LENGTH))
+            element.length = (uint32_t)(limit - element.value); /* a value ends with its item */
         if (DL_UNLIKELY(DL_TAG_GROUP(tag) == 0xFFFE)) {
             if (where == IN_UNDEFINED_ITEM) {
                 /* Its delimiter; or that is missing, and this belongs to the sequence. */
@@ -219,6 +239,8 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             continue;
         }
         if (DL_UNLIKELY(tag < previous)) {
+            /* Group 0000 is of messages (PS3.7), not of data sets: zeros that fill up a file. */
+            if (where == AT_TOP && DL_TAG_GROUP(tag) == 0 && previous >= nodes->last) return DL_OK;
             ordered = false;
             next_node = 0;
         }
@@ -238,16 +260,35 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             if (status != DL_OK) return status;
         }
         if (tag == DL_TAG_PIXEL_REPRESENTATION && nodes->pixel_representation) {
+            bool before = in->is_signed;
             status = read_pixel_representation(p, &element, in);
             if (status != DL_OK) return status;
+            if (in->is_signed && !before && nodes->signed_before) {
+                /* Values that stand before it were taken as unsigned: read them once more. */
+                forget(p, nodes);
+                offset = start;
+                previous = next_node = 0;
+                ordered = true;
+                continue;
+            }
         }
         uint64_t after = DL_NO_END;
         while (next_node < nodes->standard_count && nodes->standard[next_node].tag < tag)
             next_node++;
+        dl_status worst = DL_OK;
+        dl_error first = {0};
         for (uint32_t i = next_node; i < nodes->standard_count && nodes->standard[i].tag == tag;
              i++) {
             status = dl_pass_take(p, &nodes->standard[i], &element, in, limit, &after);
-            if (status != DL_OK) return status;
+            if (DL_LIKELY(status == DL_OK) || worst != DL_OK) continue;
+            /* Where one path breaks off, another into the same sequence may still find its value.
+             */
+            worst = status;
+            if (p->error) first = *p->error;
+        }
+        if (DL_UNLIKELY(worst != DL_OK)) {
+            if (p->error) *p->error = first;
+            return worst;
         }
         if (nodes->private_count && (DL_TAG_GROUP(tag) & 1)) {
             status = take_private(p, nodes, &element, in, limit, &after);

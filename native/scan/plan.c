@@ -66,7 +66,6 @@ static dl_node *insert(dl_plan *plan, dl_nodes *nodes, const dl_step *step) {
     /* A private element stands in a block (gggg,bbee) that only the file tells. */
     uint32_t reach = step->creator ? (step->tag | 0xFFFF) : step->tag;
     if (reach > nodes->last) nodes->last = reach;
-    if (vr == DL_VR_US_OR_SS || vr == DL_VR_US_OR_SS_OR_OW) nodes->pixel_representation = true;
     return &grown[at];
 }
 
@@ -81,6 +80,19 @@ static dl_node *find_sequence(dl_nodes *nodes, const dl_step *step) {
     return NULL;
 }
 
+static bool depends_on_sign(const dl_step *leaf) {
+    dl_vr vr = leaf->creator ? DL_VR_UN : dl_dictionary_vr(leaf->tag);
+    return vr == DL_VR_US_OR_SS || vr == DL_VR_US_OR_SS_OR_OW;
+}
+
+/* A value at or below `tag` needs Pixel Representation, which is read even if nothing behind is. */
+static void note_sign(dl_nodes *nodes, uint32_t tag) {
+    nodes->pixel_representation = true;
+    if (tag > DL_TAG_PIXEL_REPRESENTATION) return;
+    nodes->signed_before = true;
+    if (nodes->last < DL_TAG_PIXEL_REPRESENTATION) nodes->last = DL_TAG_PIXEL_REPRESENTATION;
+}
+
 dl_status dl_plan_add(dl_plan *plan, const dl_step *steps, size_t count, dl_column_type type,
                       dl_error *error) {
     if (count == 0 || count > DL_PATH_STEPS)
@@ -91,9 +103,10 @@ dl_status dl_plan_add(dl_plan *plan, const dl_step *steps, size_t count, dl_colu
     plan->types = types;
 
     dl_nodes *nodes = DL_TAG_GROUP(steps[0].tag) == 0x0002 ? &plan->meta : &plan->data_set;
-    bool joins = false;
+    bool joins = false, is_signed = depends_on_sign(&steps[count - 1]);
     for (size_t i = 0; i + 1 < count; i++) {
         joins = joins || steps[i].item == DL_ITEM_ALL;
+        if (is_signed) note_sign(nodes, steps[i].tag);
         dl_node *node = find_sequence(nodes, &steps[i]);
         if (!node) {
             node = insert(plan, nodes, &steps[i]);
@@ -102,6 +115,7 @@ dl_status dl_plan_add(dl_plan *plan, const dl_step *steps, size_t count, dl_colu
         }
         nodes = node->children;
     }
+    if (is_signed) note_sign(nodes, steps[count - 1].tag);
     dl_step leaf = steps[count - 1];
     leaf.item = DL_ITEM_NONE;
     dl_node *node = insert(plan, nodes, &leaf);

@@ -24,7 +24,8 @@ struct dl_nodes {
     dl_node *private; /* in the order they were added */
     uint32_t private_count;
     uint32_t last;             /* the highest wanted tag: reading stops there */
-    bool pixel_representation; /* some VR depends on (0028,0103) */
+    bool pixel_representation; /* a VR here or in an item depends on (0028,0103) */
+    bool signed_before;        /* ... and stands before it */
 };
 
 struct dl_plan {

@@ -25,22 +25,28 @@ static encoding encoding_of(const uint8_t *uid, size_t size) {
     return ENCODED_EXPLICIT; /* PS3.5 A.4: every other one, known or to come */
 }
 
-/* Reads the elements of group 0002. They end where the group does; the group length is believed
- * only in front of a deflated data set, whose first bytes may look like anything. */
+/* Is this the head of an element of group 0002? A deflated data set may begin with any bytes: there
+ * the VR counts too. The group length counts for nothing: it lies too often. */
+static bool is_meta(const uint8_t *p, dl_syntax syntax, encoding data_set) {
+    return dl_load_u16(p, syntax.big_endian) == 0x0002 &&
+           (data_set != ENCODED_DEFLATED || dl_vr_from_bytes(p + 4) != DL_VR_NONE);
+}
+
+/* Reads the elements of group 0002, up to the first that is none. */
 static dl_status read_meta(pass *p, const dl_start *start, scope *in, uint64_t *end,
                            encoding *found_encoding) {
     const dl_nodes *nodes = &p->reader->plan->meta;
-    uint64_t offset = start->offset, announced = DL_NO_END;
+    uint64_t offset = start->offset;
     uint32_t previous = DL_TAG(0x0002, 0x0000);
     for (;;) {
         const uint8_t *value;
         dl_element element;
         bool found;
         *end = offset;
-        if (offset == announced && *found_encoding == ENCODED_DEFLATED) return DL_OK;
-        dl_status status = dl_window_get(p->window, offset, 2, &value, p->error);
+        dl_status status = dl_window_get(p->window, offset, 6, &value, p->error);
         if (status != DL_OK) return status;
-        if (!value || dl_load_u16(value, in->syntax.big_endian) != 0x0002) break;
+        if (!value) break;
+        if (!is_meta(value, in->syntax, *found_encoding)) return DL_OK;
         status =
             dl_element_read(p->window, offset, DL_NO_END, in->syntax, &element, &found, p->error);
         if (status == DL_ERR_TRUNCATED) return dl_pass_truncated(p, previous);
@@ -48,14 +54,10 @@ static dl_status read_meta(pass *p, const dl_start *start, scope *in, uint64_t *
         previous = element.tag;
         if (element.length == DL_UNDEFINED_LENGTH)
             return dl_pass_fail(p, DL_ERR_CORRUPT, element.tag, offset, "undefined length in");
-        bool length = element.tag == DL_TAG(0x0002, 0x0000) && element.length == 4;
-        if (length || element.tag == DL_TAG_TRANSFER_SYNTAX) {
+        if (element.tag == DL_TAG_TRANSFER_SYNTAX) {
             status = dl_pass_value(p, &element, &value);
             if (status != DL_OK) return status;
-            if (length)
-                announced = element.value + 4 + dl_load_u32(value, in->syntax.big_endian);
-            else
-                *found_encoding = encoding_of(value, element.length);
+            *found_encoding = encoding_of(value, element.length);
         }
         for (uint32_t i = 0; i < nodes->standard_count; i++) {
             uint64_t unused;
@@ -65,11 +67,16 @@ static dl_status read_meta(pass *p, const dl_start *start, scope *in, uint64_t *
         }
         offset = element.value + element.length;
     }
-    if (offset - p->window->base <= p->window->length) return DL_OK;
-    uint64_t size; /* asked only here: a system call a file would show */
+    uint64_t size;
     dl_status status = dl_window_size(p->window, &size, p->error);
     if (status == DL_OK && offset > size) status = dl_pass_truncated(p, previous);
     return status;
+}
+
+static dl_status no_data_set(pass *p, uint64_t offset) {
+    return dl_fail(p->error, DL_ERR_TRUNCATED, offset,
+                   "truncated: no data set behind the file meta information at byte %llu",
+                   (unsigned long long)offset);
 }
 
 static dl_status read_deflated(pass *p, uint64_t offset, scope *in) {
@@ -86,6 +93,7 @@ static dl_status read_deflated(pass *p, uint64_t offset, scope *in) {
     inner.window = &reader->inflated_window;
     status = dl_window_open(inner.window, &inflated, DL_WINDOW_FIRST, p->error);
     uint64_t end;
+    if (status == DL_OK && inner.window->end == 0) status = no_data_set(p, offset);
     if (status == DL_OK) status = dl_detect_syntax(inner.window, 0, &in->syntax, p->error);
     if (status == DL_OK)
         status =
@@ -113,10 +121,7 @@ static dl_status read_file(pass *p) {
         const uint8_t *byte;
         status = dl_window_get(p->window, offset, 1, &byte, p->error);
         if (status != DL_OK) return status;
-        if (!byte)
-            return dl_fail(p->error, DL_ERR_TRUNCATED, offset,
-                           "truncated: no data set behind the file meta information at byte %llu",
-                           (unsigned long long)offset);
+        if (!byte) return no_data_set(p, offset);
     }
     return dl_pass_data_set(p, &p->reader->plan->data_set, &in, AT_TOP, 0, offset, DL_NO_END, &end);
 }

@@ -9,9 +9,9 @@ typedef struct frame {
 dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset, uint64_t limit,
                        dl_syntax syntax, uint64_t *end, uint64_t *items) {
     dl_bytes *stack = &p->reader->frames;
-    uint32_t depth = 1, deepest = p->reader->limits.depth;
+    uint32_t depth = 1, sequences = kind == IN_SEQUENCE, deepest = p->reader->limits.depth;
     stack->length = 0;
-    if (dl_bytes_reserve(stack, ((size_t)deepest + 2) * sizeof(frame)) != DL_OK)
+    if (dl_bytes_reserve(stack, (2 * (size_t)deepest + 2) * sizeof(frame)) != DL_OK)
         return dl_pass_out_of_memory(p);
     frame *frames = (frame *)(void *)stack->data;
     frames[0] = (frame){kind, syntax};
@@ -39,9 +39,6 @@ dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset, 
             if (element.tag == DL_TAG_ITEM) {
                 if (depth == 1) ++*items;
                 if (undefined) {
-                    if (depth > deepest)
-                        return dl_pass_fail(p, DL_ERR_LIMIT, tag, offset,
-                                            "sequences nest too deep in");
                     frames[depth] = (frame){IN_ITEM, top->syntax};
                     status =
                         dl_detect_syntax(p->window, element.value, &frames[depth].syntax, p->error);
@@ -51,11 +48,13 @@ dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset, 
                 }
             } else if (element.tag == DL_TAG_SEQUENCE_END) {
                 depth--;
+                sequences--;
                 next = element.value;
             } else if (element.tag == DL_TAG_ITEM_END) {
                 next = element.value; /* stray */
             } else {
                 depth--; /* the delimiter is missing: what comes is not ours */
+                sequences--;
                 next = offset;
             }
         } else if (element.tag == DL_TAG_ITEM_END) {
@@ -65,11 +64,12 @@ dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset, 
             depth--; /* the item's delimiter is missing */
             next = offset;
         } else if (undefined) {
-            if (depth > deepest)
+            if (sequences >= deepest)
                 return dl_pass_fail(p, DL_ERR_LIMIT, tag, offset, "sequences nest too deep in");
             /* PS3.5 6.2.2: UN of undefined length holds implicit VR little endian. */
             dl_syntax inner = element.vr == DL_VR_UN ? (dl_syntax){false, false} : top->syntax;
             frames[depth++] = (frame){IN_SEQUENCE, inner};
+            sequences++;
             next = element.value;
         }
         offset = next < limit ? next : limit; /* a length never leads out of its parent */

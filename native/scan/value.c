@@ -20,29 +20,31 @@ dl_status dl_pass_out_of_memory(pass *p) {
 
 dl_status dl_pass_value(pass *p, const dl_element *element, const uint8_t **bytes) {
     size_t size = element->length;
-    if (size > p->reader->limits.value_size)
-        return dl_pass_fail(p, DL_ERR_LIMIT, element->tag, element->value,
-                            "a value longer than the limit in");
-    if (size <= DL_WINDOW_CAPACITY) {
+    if (size <= DL_WINDOW_CAPACITY && size <= p->reader->limits.value_size) {
         dl_status status = dl_window_get(p->window, element->value, size, bytes, p->error);
         return status != DL_OK || *bytes ? status : dl_pass_truncated(p, element->tag);
     }
-    uint64_t available;
-    dl_status status = dl_window_size(p->window, &available, p->error);
-    if (status != DL_OK) return status;
-    if (element->value > available || size > available - element->value)
-        return dl_pass_truncated(p, element->tag);
+    if (size > p->reader->limits.value_size) {
+        uint64_t available;
+        dl_status status = dl_window_size(p->window, &available, p->error);
+        if (status != DL_OK) return status;
+        if (element->value > available || size > available - element->value)
+            return dl_pass_truncated(p, element->tag);
+        return dl_pass_fail(p, DL_ERR_LIMIT, element->tag, element->value,
+                            "a value longer than the limit in");
+    }
     dl_bytes *scratch = &p->reader->scratch;
     scratch->length = 0;
-    if (dl_bytes_reserve(scratch, size) != DL_OK) return dl_pass_out_of_memory(p);
     while (scratch->length < size) {
+        /* A piece at a time: a length that lies is not worth its memory. */
         const dl_source *source = p->window->source;
-        size_t got = 0;
-        status = source->read_at(source->context, element->value + scratch->length,
-                                 scratch->data + scratch->length, size - scratch->length, &got,
-                                 p->error);
+        size_t piece = size - scratch->length, got = 0;
+        if (piece > DL_WINDOW_CAPACITY) piece = DL_WINDOW_CAPACITY;
+        if (dl_bytes_reserve(scratch, piece) != DL_OK) return dl_pass_out_of_memory(p);
+        dl_status status = source->read_at(source->context, element->value + scratch->length,
+                                           scratch->data + scratch->length, piece, &got, p->error);
         if (status != DL_OK) return status;
-        if (got == 0) return dl_pass_truncated(p, element->tag); /* the file shrank */
+        if (got == 0) return dl_pass_truncated(p, element->tag);
         scratch->length += got;
         p->window->bytes_read += got;
     }

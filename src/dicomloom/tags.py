@@ -35,16 +35,21 @@ class Step:
     vr, vm : str
         As PS3.6 or, for private elements, pydicom's private dictionary has them; "UN" and "1"
         where neither knows.
+    known : bool
+        Whether one of them does.
     """
 
-    __slots__ = ("creator", "item", "tag", "vm", "vr")
+    __slots__ = ("creator", "item", "known", "tag", "vm", "vr")
 
-    def __init__(self, tag: int, creator: str | None, item: int, vr: str, vm: str) -> None:
+    def __init__(
+        self, tag: int, creator: str | None, item: int, vr: str, vm: str, known: bool = True
+    ) -> None:
         self.tag = tag
         self.creator = creator
         self.item = item
         self.vr = vr
         self.vm = vm
+        self.known = known
 
 
 class TagPath:
@@ -104,7 +109,7 @@ def _private_step(group: str, creator: str, element: str, item: int) -> Step:
         vr = private_dictionary_VR(tag | 0x1000, creator)
         vm = private_dictionary_VM(tag | 0x1000, creator)
     except KeyError:
-        vr, vm = "UN", "1"
+        return Step(tag, creator, item, "UN", "1", known=False)
     return Step(tag, creator, item, vr, vm)
 
 
@@ -116,7 +121,8 @@ def _step(name: str, item: int) -> Step:
     if number:
         tag = int(number[1] + number[2], 16)
         entry = _dicom.find_tag(tag)
-        return Step(tag, None, item, _dicom.vr_of(tag), entry[3] if entry else "1")
+        vm = entry[3] if entry else "1"
+        return Step(tag, None, item, _dicom.vr_of(tag), vm, known=entry is not None)
     entry = _dicom.find_keyword(name)
     if entry is None:
         near = nearest_keywords(name)
@@ -168,7 +174,10 @@ def parse_tag(text: str) -> TagPath:
         step = _step(name, item)
         if steps and step.tag >> 16 == 2:
             raise TagError(f'"{text}": file meta information stands in no sequence (PS3.10 7.1)')
-        if step.vr not in ("SQ", "UN") and (chosen is not None or not last):
+        inside = chosen is not None or not last
+        if inside and not step.known:
+            step.vr = "SQ"  # the path says so
+        if inside and step.vr not in ("SQ", "UN"):
             raise TagError(f'"{text}": {name} is {step.vr}, not a sequence')
         if chosen is None and not last:
             raise TagError(f'"{text}": say which item of {name}: {name}[0] or {name}[*]')

@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 
 from dicomloom._native.core cimport *
 
-from dicomloom.errors import from_native
+from dicomloom.errors import LimitError, TruncatedError, from_native
 
 cdef dict CODES = {
     DL_ERR_MEMORY: "memory",
@@ -429,6 +429,7 @@ cdef class PythonSource:
     """A dl_source over an object with read_at(offset, size) -> bytes and size() -> int."""
 
     cdef object reader
+    cdef list failures  # where exceptions go whose class a dl_status cannot carry, or None
     cdef const dl_source *below  # for an inflating reader: where the deflated bytes are
     cdef uint64_t start
 
@@ -446,14 +447,23 @@ cdef class PythonSource:
         return into[:got]
 
 
-cdef dl_status python_failed(dl_error *error, uint64_t offset, failure) noexcept:
+cdef dl_status python_failed(dl_error *error, uint64_t offset, list failures, failure) noexcept:
     cdef bytes message = str(failure).encode("utf-8", "replace")[:150]
     cdef dl_status code = DL_ERR_CORRUPT
+    if failures is not None:
+        failures.append(failure)
     if isinstance(failure, MemoryError):
         code = DL_ERR_MEMORY
     elif isinstance(failure, OSError):
         code = DL_ERR_IO
-    return dl_fail(error, code, offset, "%s", <const char *>message)
+    elif isinstance(failure, LimitError):
+        code = DL_ERR_LIMIT
+    elif isinstance(failure, TruncatedError):
+        code = DL_ERR_TRUNCATED
+    dl_fail(error, code, offset, "%s", <const char *>message)
+    if isinstance(failure, OSError) and failure.errno:
+        error.os_error = failure.errno
+    return code
 
 
 cdef dl_status python_read_at(void *context, uint64_t offset, void *into, size_t size,
@@ -466,7 +476,7 @@ cdef dl_status python_read_at(void *context, uint64_t offset, void *into, size_t
         got[0] = len(data)
         return DL_OK
     except BaseException as failure:
-        return python_failed(error, offset, failure)
+        return python_failed(error, offset, (<PythonSource>context).failures, failure)
 
 
 cdef dl_status python_size(void *context, uint64_t *size, dl_error *error) noexcept with gil:
@@ -474,7 +484,7 @@ cdef dl_status python_size(void *context, uint64_t *size, dl_error *error) noexc
         size[0] = (<PythonSource>context).reader.size()
         return DL_OK
     except BaseException as failure:
-        return python_failed(error, 0, failure)
+        return python_failed(error, 0, (<PythonSource>context).failures, failure)
 
 
 cdef void python_close(void *context) noexcept with gil:
@@ -492,16 +502,17 @@ cdef void fill_python_source(dl_source *source, PythonSource state) noexcept:
 
 cdef dl_status open_inflated(void *context, const dl_source *raw, uint64_t offset,
                              dl_source *inflated, dl_error *error) noexcept with gil:
-    """context: a callable that makes the reader from a function that reads deflated bytes."""
+    """context: (what makes the reader from a function that reads deflated bytes, failures)."""
     cdef PythonSource state = PythonSource.__new__(PythonSource)
+    factory, state.failures = <tuple>context
     try:
         state.below = raw
         state.start = offset
-        state.reader = (<object>context)(state.below_read)
+        state.reader = factory(state.below_read)
         fill_python_source(inflated, state)
         return DL_OK
     except BaseException as failure:
-        return python_failed(error, offset, failure)
+        return python_failed(error, offset, state.failures, failure)
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -531,6 +542,8 @@ def read_row(Plan plan, source, tuple limits, inflater):
     cdef size_t count = dl_plan_columns(plan.plan)
     cdef bint viewed = False
     cdef const char *name
+    cdef list failures = []
+    cdef tuple context = (inflater, failures)
 
     memset(&reader, 0, sizeof(reader))
     memset(&row, 0, sizeof(row))
@@ -538,7 +551,7 @@ def read_row(Plan plan, source, tuple limits, inflater):
     reader.plan = plan.plan
     fill_limits(&reader.limits, limits)
     reader.open_inflated = open_inflated
-    reader.open_context = <void *>inflater
+    reader.open_context = <void *>context
 
     types = <dl_column_type *>calloc(count + 1, sizeof(dl_column_type))
     if types == NULL:
@@ -562,6 +575,7 @@ def read_row(Plan plan, source, tuple limits, inflater):
         if hasattr(given, "read_at"):
             state = PythonSource.__new__(PythonSource)
             state.reader = given
+            state.failures = failures
             fill_python_source(&opened, state)
         else:
             PyObject_GetBuffer(given, &view, PyBUF_SIMPLE)
@@ -582,7 +596,14 @@ def read_row(Plan plan, source, tuple limits, inflater):
         dl_row_free(&row)
         if viewed:
             PyBuffer_Release(&view)
-    return table, None if status == DL_OK else error_of(&error)
+    if status == DL_OK:
+        return table, None
+    for failure in failures:
+        if not isinstance(failure, Exception):
+            raise failure  # Ctrl-C and the like are no fault of the file
+    made = error_of(&error)
+    made.__cause__ = failures[0] if failures else None
+    return table, made
 
 
 cdef class Scanner:
@@ -591,7 +612,7 @@ cdef class Scanner:
     cdef dl_scan *scan
     cdef Plan plan  # kept alive
     cdef Known known
-    cdef object inflater
+    cdef tuple inflater
     cdef tuple names
 
     def __cinit__(self, Plan plan, tuple names, *, unsigned threads, size_t batch_rows, errors,
@@ -607,10 +628,10 @@ cdef class Scanner:
         options.known = NULL if known is None else known.known
         fill_limits(&options.limits, limits)
         options.open_inflated = open_inflated
-        options.open_context = <void *>inflater
+        self.inflater = (inflater, None)
+        options.open_context = <void *>self.inflater
         self.plan = plan
         self.known = known
-        self.inflater = inflater
         self.names = names
         self.scan = dl_scan_new(plan.plan, &options, &error)
         if self.scan == NULL:

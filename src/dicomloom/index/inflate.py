@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
+from dicomloom.errors import CorruptError, LimitError, TruncatedError
+
 _READ = 16 * 1024
 _STEP = 64 * 1024
 _KEPT = 128 * 1024  # what the C core may look back to
@@ -22,7 +24,8 @@ class InflatedReader:
 
     Notes
     -----
-    Holds at most 256 KiB. Asking for bytes beyond the first `MOST` raises ValueError.
+    Holds at most 256 KiB. Asking for bytes beyond the first `MOST`, or for the size where there are
+    more, raises LimitError; beyond the end of a stream that was cut off, TruncatedError.
     """
 
     def __init__(self, read: Callable[[int, int], bytes]) -> None:
@@ -36,6 +39,7 @@ class InflatedReader:
         self._start = 0  # offset of _held[0]
         self._held = bytearray()
         self._ended = False
+        self._cut = False  # the deflated bytes ended before their stream did
 
     def _inflate(self) -> None:
         if not self._pending:
@@ -43,13 +47,13 @@ class InflatedReader:
             self._taken += len(self._pending)
             if not self._pending:
                 self._held += self._inflater.flush()
-                self._ended = True
+                self._ended = self._cut = True
                 return
         try:
             self._held += self._inflater.decompress(self._pending, _STEP)
         except zlib.error as error:
             at = self._start + len(self._held)
-            raise ValueError(f"deflated data set is broken behind byte {at}: {error}") from error
+            raise CorruptError(f"deflated data set is broken behind byte {at}: {error}") from error
         self._pending = self._inflater.unconsumed_tail
         self._ended = self._inflater.eof
         if len(self._held) > 2 * _KEPT:
@@ -61,15 +65,22 @@ class InflatedReader:
         """Return up to `size` bytes at `offset`; empty at the end."""
         if offset < self._start:
             self._restart()
-        if offset + size > MOST and offset > self._start + len(self._held):
-            raise ValueError(f"a deflated data set is read up to byte {MOST}, not to {offset}")
         while not self._ended and self._start + len(self._held) <= offset:
-            self._inflate()
+            self._inflate_within_limit()
         at = offset - self._start
+        if self._cut and at >= len(self._held):
+            raise TruncatedError(
+                f"truncated: the deflated data set is cut off at byte {self.size()} of it"
+            )
         return bytes(self._held[at : at + size])
 
     def size(self) -> int:
-        """Return how many bytes there are, or `MOST` when there are more."""
-        while not self._ended and self._start + len(self._held) < MOST:
-            self._inflate()
+        """Return how many bytes there are."""
+        while not self._ended:
+            self._inflate_within_limit()
         return self._start + len(self._held)
+
+    def _inflate_within_limit(self) -> None:
+        if self._start + len(self._held) >= MOST:
+            raise LimitError(f"deflated data set: only the first {MOST} bytes are inflated")
+        self._inflate()

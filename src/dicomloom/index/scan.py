@@ -136,7 +136,8 @@ class Scan:
     """A running scan: an iterator of `Batch`, made by `scan`.
 
     Holds a table of at most ``batch_size`` rows or 8 MiB a thread, and eight more that wait to be
-    taken or used again, however many files there are. With ``follow_symlinks``, 32 bytes a directory are added.
+    taken or used again, however many files there are. ``follow_symlinks`` adds 32 bytes a
+    directory.
 
     Can be consumed by one thread at a time, any thread. Leaving the ``with`` block, `close`, or
     dropping the last reference ends its threads.

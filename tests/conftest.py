@@ -1,0 +1,14 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of real files; see its README.md."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+    folder = Path(os.environ.get("DICOMLOOM_CORPUS", beside))
+    if not (folder / "manifest.csv").is_file():
+        pytest.skip(f"no corpus in {folder}: set DICOMLOOM_CORPUS to where its manifest.csv is")
+    return folder

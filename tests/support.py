@@ -1,0 +1,110 @@
+"""What several test modules need: peers, the corpus's table, and DICOM bytes made by hand."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+_PACKAGES = {
+    "dcmconv": "dcmtk",
+    "dcmdump": "dcmtk",
+    "dicomtocsv": "vtk-dicom-tools",
+    "gdcmscanner": "libgdcm-tools",
+    "storescp": "dcmtk",
+    "storescu": "dcmtk",
+}
+
+EXPLICIT_LE = "1.2.840.10008.1.2.1"
+IMPLICIT_LE = "1.2.840.10008.1.2"
+EXPLICIT_BE = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+UNDEFINED = 0xFFFFFFFF
+# PS3.5 7.1.2: two reserved bytes and a 32-bit length.
+LONG_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
+
+
+def peer(name: str) -> str:
+    """Return the path of another program, or skip the test (fail it where peers are a must)."""
+    found = shutil.which(name)
+    if found is None:
+        reason = f"{name} is not installed: apt-get install {_PACKAGES.get(name, name)}"
+        if os.environ.get("DICOMLOOM_REQUIRE_PEERS") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def manifest(corpus: Path) -> list[dict[str, str]]:
+    with (corpus / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def readable(corpus: Path) -> list[str]:
+    """Names of the corpus's DICOM files, as far as pydicom reads them."""
+    return [
+        row["file"]
+        for row in manifest(corpus)
+        if row["kind"] in ("part10", "headerless") and row["pydicom_reads"] == "yes"
+    ]
+
+
+def element(
+    tag: int,
+    vr: str | None,
+    value: bytes = b"",
+    *,
+    big: bool = False,
+    length: int | None = None,
+) -> bytes:
+    """One element; vr None is implicit VR. `length` is what the header claims, by default true."""
+    end = ">" if big else "<"
+    size = len(value) if length is None else length
+    head = struct.pack(end + "HH", tag >> 16, tag & 0xFFFF)
+    if vr is None:
+        return head + struct.pack(end + "L", size) + value
+    if vr in LONG_VRS:
+        return head + vr.encode() + struct.pack(end + "HL", 0, size) + value
+    return head + vr.encode() + struct.pack(end + "H", size) + value
+
+
+def item(content: bytes = b"", *, big: bool = False, length: int | None = None) -> bytes:
+    """One item; with length UNDEFINED its delimiter follows."""
+    made = element(0xFFFEE000, None, content, big=big, length=length)
+    return made + element(0xFFFEE00D, None, big=big) if length == UNDEFINED else made
+
+
+def sequence(
+    tag: int,
+    items: Iterable[bytes],
+    vr: str | None = "SQ",
+    *,
+    big: bool = False,
+    undefined: bool = False,
+) -> bytes:
+    content = b"".join(items)
+    if not undefined:
+        return element(tag, vr, content, big=big)
+    end = element(0xFFFEE0DD, None, big=big)
+    return element(tag, vr, content, big=big, length=UNDEFINED) + end
+
+
+def part10(
+    data_set: bytes,
+    syntax: str = EXPLICIT_LE,
+    *,
+    preamble: bytes = bytes(128),
+    group_length: int | None = None,
+    extra_meta: bytes = b"",
+) -> bytes:
+    """A file of PS3.10 7.1; `group_length` is what (0002,0000) claims, by default true."""
+    uid = syntax.encode() + b"\0" * (len(syntax) % 2)
+    meta = element(0x00020010, "UI", uid) + extra_meta
+    size = len(meta) if group_length is None else group_length
+    return preamble + b"DICM" + element(0x00020000, "UL", struct.pack("<L", size)) + meta + data_set
