@@ -81,7 +81,10 @@ EXPECTED_OF_ALL = {
     ],
     (_BIG_ENDIAN_UN, r'\(00..,"GEMS_\w+",..\)'): _UN,
     ("*/MR_truncated.dcm", r"Status|\(7fe0,0010\)"): _TRUNCATED,
-    ("*/rtplan_truncated.dcm", r"Status|\(300a,00b0\)(\[0\]\.\(300a,0111\))?"): _TRUNCATED,
+    (
+        "*/rtplan_truncated.dcm",
+        r"Status|\(300a,00b0\)(\[0\]\.\(300a,0111\)(\[0\]\.\(300a,012c\))?)?",
+    ): (_TRUNCATED),
 }
 
 _STEP = re.compile(r'(\((?:[^")]|"[^"]*")*\)|[^.\[(]+)(?:\[(\*|\d+)\])?(?:\.|$)')

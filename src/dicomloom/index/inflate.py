@@ -82,5 +82,5 @@ class InflatedReader:
 
     def _inflate_within_limit(self) -> None:
         if self._start + len(self._held) >= MOST:
-            raise LimitError(f"deflated data set: only the first {MOST} bytes are inflated")
+            raise LimitError(f"deflated data set longer than the limit of {MOST} bytes")
         self._inflate()
