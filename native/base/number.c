@@ -1,4 +1,5 @@
 #define _GNU_SOURCE /* strtod_l */
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -133,6 +134,8 @@ static size_t format_shortest(char *into, double value, int precision, int most,
         memcpy(into, signbit(value) ? "-0" : "0", signbit(value) ? 2 : 1);
         return signbit(value) ? 2 : 1;
     }
+    /* Fewer digits than a normal number's always suffice for a subnormal one. */
+    if (fabs(value) < (single ? (double)FLT_MIN : DBL_MIN)) precision = 1;
     char text[64];
     for (;; precision++) {
         (void)snprintf(text, sizeof text, "%.*e", precision - 1, value);

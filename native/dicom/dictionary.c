@@ -27,8 +27,10 @@ const dl_dictionary_entry *dl_dictionary_find_keyword(const char *keyword, size_
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const dl_dictionary_entry *entry = &elements[by_keyword[middle]];
-        int order = strncmp(entry->keyword, keyword, size);
-        if (order == 0 && entry->keyword[size] == 0) return entry;
+        size_t length = strlen(entry->keyword);
+        int order = memcmp(entry->keyword, keyword, length < size ? length : size);
+        if (order == 0 && length == size) return entry;
+        if (order == 0) order = length < size ? -1 : 1;
         if (order < 0)
             low = middle + 1;
         else

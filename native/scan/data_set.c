@@ -60,6 +60,7 @@ dl_status dl_pass_take(pass *p, const dl_node *node, const dl_element *element, 
 static dl_status note_creator(pass *p, const dl_nodes *nodes, const dl_element *element) {
     uint16_t group = DL_TAG_GROUP(element->tag);
     uint8_t *blocks = p->reader->blocks.data;
+    if (element->length > DL_WINDOW_FIRST) return DL_OK; /* LO holds 64 characters */
     for (uint32_t i = 0; i < nodes->private_count; i++) {
         const dl_node *node = &nodes->private[i];
         /* One creator reserves one block (PS3.5 7.8.1): a second one is not asked for. */
@@ -93,11 +94,12 @@ static dl_status take_private(pass *p, const dl_nodes *nodes, const dl_element *
 
 static dl_status read_charset(pass *p, const dl_element *element, scope *in) {
     const uint8_t *value;
-    dl_status status = dl_pass_value(p, element, &value);
-    if (status != DL_OK) return status;
     size_t size = element->length;
+    if (size > sizeof in->charset_text) size = sizeof in->charset_text; /* a dozen sets */
+    dl_status status = dl_window_get(p->window, element->value, size, &value, p->error);
+    if (status != DL_OK) return status;
+    if (!value) return dl_pass_truncated(p, element->tag);
     in->charset = dl_charset_find(value, size);
-    if (size > sizeof in->charset_text) size = sizeof in->charset_text;
     memcpy(in->charset_text, value, size);
     in->charset_size = (uint8_t)size;
     return DL_OK;
@@ -106,9 +108,11 @@ static dl_status read_charset(pass *p, const dl_element *element, scope *in) {
 static dl_status read_pixel_representation(pass *p, const dl_element *element, scope *in) {
     const uint8_t *value;
     if (element->length < 2) return DL_OK;
-    dl_status status = dl_pass_value(p, element, &value);
-    if (status == DL_OK) in->is_signed = dl_load_u16(value, in->syntax.big_endian) == 1;
-    return status;
+    dl_status status = dl_window_get(p->window, element->value, 2, &value, p->error);
+    if (status != DL_OK) return status;
+    if (!value) return dl_pass_truncated(p, element->tag);
+    in->is_signed = dl_load_u16(value, in->syntax.big_endian) == 1;
+    return DL_OK;
 }
 
 /* The next tag at which something is to be done: a wanted one, a character set, the start of a
@@ -162,17 +166,29 @@ static uint64_t hop(const dl_window *window, uint64_t offset, uint64_t limit, dl
     return window->base + (uint64_t)(p - window->buffer);
 }
 
-/* Takes back what was put into the cells of these nodes. */
-static void forget(pass *p, const dl_nodes *nodes) {
-    for (uint32_t i = 0; i < nodes->standard_count + nodes->private_count; i++) {
-        bool standard = i < nodes->standard_count;
-        const dl_node *node =
-            standard ? &nodes->standard[i] : &nodes->private[i - nodes->standard_count];
-        if (node->children)
-            forget(p, node->children);
-        else
-            dl_row_reset(p->row, p->first_column + node->column);
+/* Values that stand before Pixel Representation need it: finds it ahead of them. What is wrong on
+ * the way is left to the reading proper. */
+static dl_status find_sign(pass *p, scope *in, uint64_t offset, uint64_t limit) {
+    for (uint32_t tag = 0; tag <= DL_TAG_PIXEL_REPRESENTATION;) {
+        dl_element element;
+        bool found;
+        dl_status status =
+            dl_element_read(p->window, offset, limit, in->syntax, &element, &found, p->error);
+        if (status == DL_ERR_IO || status == DL_ERR_MEMORY) return status;
+        if (status != DL_OK || !found || DL_TAG_GROUP(element.tag) == 0xFFFE) return DL_OK;
+        tag = element.tag;
+        if (tag == DL_TAG_PIXEL_REPRESENTATION &&
+            read_pixel_representation(p, &element, in) != DL_OK)
+            return DL_OK;
+        offset = element.value + element.length;
+        if (element.length != DL_UNDEFINED_LENGTH) continue;
+        uint64_t items;
+        dl_syntax inner = in->syntax;
+        if (element.vr == DL_VR_UN) inner = (dl_syntax){false, false};
+        status = dl_pass_skip(p, IN_SEQUENCE, tag, element.value, limit, inner, &offset, &items);
+        if (status != DL_OK) return DL_OK;
     }
+    return DL_OK;
 }
 
 /* Behind the last wanted tag, the next element tells whether the order can be trusted. It is looked
@@ -195,7 +211,10 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
                            uint64_t offset, uint64_t limit, uint64_t *end) {
     uint32_t previous = 0, next_node = 0;
     bool ordered = true;
-    const uint64_t start = offset;
+    if (nodes->signed_before) {
+        dl_status status = find_sign(p, in, offset, limit);
+        if (status != DL_OK) return status;
+    }
     for (uint32_t i = 0; i < nodes->private_count; i++)
         p->reader->blocks.data[nodes->private[i].id] = 0;
     for (;;) {
@@ -207,7 +226,7 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
         }
         dl_status status =
             dl_element_read(p->window, offset, limit, in->syntax, &element, &found, p->error);
-        if (DL_UNLIKELY(status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 8)) {
+        if (DL_UNLIKELY(status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 12)) {
             *end = limit; /* less than a header is left of the item */
             return DL_OK;
         }
@@ -255,22 +274,13 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             if (!breaks)
                 return dl_pass_skip(p, IN_ITEM, parent, offset, limit, in->syntax, end, &items);
         }
-        if (tag == DL_TAG_CHARSET) {
+        if (tag == DL_TAG_CHARSET && element.length != DL_UNDEFINED_LENGTH) {
             status = read_charset(p, &element, in);
             if (status != DL_OK) return status;
         }
         if (tag == DL_TAG_PIXEL_REPRESENTATION && nodes->pixel_representation) {
-            bool before = in->is_signed;
             status = read_pixel_representation(p, &element, in);
             if (status != DL_OK) return status;
-            if (in->is_signed && !before && nodes->signed_before) {
-                /* Values that stand before it were taken as unsigned: read them once more. */
-                forget(p, nodes);
-                offset = start;
-                previous = next_node = 0;
-                ordered = true;
-                continue;
-            }
         }
         uint64_t after = DL_NO_END;
         while (next_node < nodes->standard_count && nodes->standard[next_node].tag < tag)
@@ -319,7 +329,7 @@ static dl_status read_items(pass *p, const dl_node *node, const dl_element *sequ
         bool found;
         dl_status status =
             dl_element_read(p->window, offset, limit, in->syntax, &item, &found, p->error);
-        if (status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 8) break;
+        if (status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 12) break;
         if (status == DL_ERR_TRUNCATED) return dl_pass_truncated(p, sequence->tag);
         if (status != DL_OK) return status;
         if (!found) {

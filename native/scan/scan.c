@@ -343,12 +343,7 @@ static void *run(void *argument) {
 /* --- the caller's side -------------------------------------------------------------------------
  */
 
-static dl_status begin(dl_scan *scan, dl_error *error) {
-    (void)pthread_mutex_lock(&scan->mutex);
-    bool first = !scan->begun && !scan->stopped;
-    scan->begun = true;
-    (void)pthread_mutex_unlock(&scan->mutex);
-    if (!first) return DL_OK;
+static dl_status start_first_workers(dl_scan *scan, dl_error *error) {
     unsigned threads = scan->options.threads ? scan->options.threads : dl_processor_count();
     for (unsigned i = 0; i < threads; i++) {
         dl_status status = start_worker(scan, error);
@@ -357,6 +352,21 @@ static dl_status begin(dl_scan *scan, dl_error *error) {
         if (status != DL_OK) return status;
     }
     return DL_OK;
+}
+
+static dl_status begin(dl_scan *scan, dl_error *error) {
+    (void)pthread_mutex_lock(&scan->mutex);
+    bool first = !scan->begun && !scan->stopped;
+    scan->begun = true;
+    if (first) scan->running++; /* while threads are being started, another caller must wait */
+    (void)pthread_mutex_unlock(&scan->mutex);
+    if (!first) return DL_OK;
+    dl_status status = start_first_workers(scan, error);
+    (void)pthread_mutex_lock(&scan->mutex);
+    scan->running--;
+    (void)pthread_cond_broadcast(&scan->changed);
+    (void)pthread_mutex_unlock(&scan->mutex);
+    return status;
 }
 
 dl_status dl_scan_next(dl_scan *scan, double seconds, dl_table **table, bool *finished,

@@ -22,7 +22,7 @@ dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset, 
         bool found;
         dl_status status =
             dl_element_read(p->window, offset, limit, top->syntax, &element, &found, p->error);
-        if (status == DL_ERR_TRUNCATED && limit != DL_NO_END && offset + 8 > limit)
+        if (status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 12)
             found = false, offset = limit; /* less than a header is left of the parent */
         else if (status == DL_ERR_TRUNCATED)
             return dl_pass_truncated(p, tag);

@@ -50,28 +50,33 @@ void dl_table_clear(dl_table *table) {
     table->deferred.length = table->deferred_charsets.length = 0;
 }
 
+static void append_reserved(dl_bytes *bytes, const void *data, size_t size) {
+    if (size) memcpy(bytes->data + bytes->length, data, size);
+    bytes->length += size;
+}
+
 dl_status dl_table_edit(dl_table *table, size_t index, const dl_edit *edits, size_t count) {
     dl_column *column = &table->columns[index];
     dl_bytes data = {0};
+    uint64_t total = column->data.length;
+    for (size_t i = 0; i < count; i++) total += edits[i].size - edits[i].length;
+    /* All that can fail comes first: the column is edited whole or not at all. */
+    if (total > INT32_MAX || dl_bytes_reserve(&data, (size_t)total) != DL_OK) return DL_ERR_MEMORY;
+
     int32_t *offsets = (int32_t *)(void *)column->offsets.data;
     uint64_t copied = 0;
     size_t row = 0; /* the next offset to be moved */
     int64_t shift = 0;
     for (size_t i = 0; i <= count; i++) {
         uint64_t until = i < count ? edits[i].start : column->data.length;
-        dl_status status = dl_bytes_append(&data, column->data.data + copied, until - copied);
-        if (status == DL_OK && i < count)
-            status = dl_bytes_append(&data, edits[i].text, edits[i].size);
-        if (status != DL_OK || data.length > INT32_MAX) {
-            dl_bytes_free(&data);
-            return DL_ERR_MEMORY;
-        }
+        append_reserved(&data, column->data.data + copied, until - copied);
         /* An edit belongs to the row that it starts in: its end, not its start, moves. */
         while (row <= table->rows && (uint64_t)offsets[row] <= until) {
             offsets[row] = (int32_t)(offsets[row] + shift);
             row++;
         }
         if (i == count) break;
+        append_reserved(&data, edits[i].text, edits[i].size);
         copied = edits[i].start + edits[i].length;
         shift += (int64_t)edits[i].size - (int64_t)edits[i].length;
     }
@@ -100,6 +105,7 @@ dl_status dl_row_begin(dl_row *row, dl_table *table) {
     memset(row->set, 0, table->column_count);
     row->deferred = table->deferred.length;
     row->charsets = table->deferred_charsets.length;
+    row->misfits = table->misfits;
     return DL_OK;
 }
 
@@ -123,6 +129,13 @@ void dl_row_reset(dl_row *row, size_t index) {
     table->deferred.length = kept * sizeof *deferred;
 }
 
+void dl_row_spoil(dl_row *row, size_t index) {
+    if (row->set[index] == 2) return;
+    dl_row_reset(row, index);
+    row->set[index] = 2;
+    row->table->misfits++;
+}
+
 dl_status dl_row_set_text(dl_row *row, size_t column, const char *text) {
     dl_row_reset(row, column);
     return dl_bytes_append(dl_row_text(row, column), text, strlen(text));
@@ -142,24 +155,37 @@ dl_status dl_row_set_double(dl_row *row, size_t index, double value) {
     return dl_bytes_append(dl_row_text(row, index), &value, sizeof value);
 }
 
+/* Room for one more row in every column, so that a row is added whole or not at all. */
+static dl_status reserve_row(dl_table *table) {
+    for (size_t i = 0; i < table->column_count; i++) {
+        dl_column *column = &table->columns[i];
+        bool text = column->type == DL_COLUMN_TEXT;
+        if (text && column->data.length > INT32_MAX) return DL_ERR_MEMORY;
+        dl_status status = dl_bytes_reserve(&column->validity, 1);
+        if (status == DL_OK)
+            status = dl_bytes_reserve(text ? &column->offsets : &column->data, sizeof(int64_t));
+        if (status != DL_OK) return status;
+    }
+    return DL_OK;
+}
+
 dl_status dl_row_end(dl_row *row) {
     dl_table *table = row->table;
     size_t n = table->rows;
     uint64_t bytes = 0;
+    dl_status status = reserve_row(table);
+    if (status != DL_OK) return status;
     for (size_t i = 0; i < table->column_count; i++) {
         dl_column *column = &table->columns[i];
-        bool set = row->set[i] != 0;
-        dl_status status = DL_OK;
-        if ((n & 7) == 0) status = dl_bytes_append(&column->validity, "", 1);
-        if (status == DL_OK && column->type == DL_COLUMN_TEXT) {
-            if (column->data.length > INT32_MAX) return DL_ERR_MEMORY;
+        bool set = row->set[i] == 1;
+        if ((n & 7) == 0) append_reserved(&column->validity, "", 1);
+        if (column->type == DL_COLUMN_TEXT) {
             int32_t end = (int32_t)column->data.length;
-            status = dl_bytes_append(&column->offsets, &end, sizeof end);
-        } else if (status == DL_OK && !set) {
+            append_reserved(&column->offsets, &end, sizeof end);
+        } else if (!set) {
             const int64_t zero = 0;
-            status = dl_bytes_append(&column->data, &zero, value_size(column->type));
+            append_reserved(&column->data, &zero, value_size(column->type));
         }
-        if (status != DL_OK) return status;
         if (set)
             column->validity.data[n >> 3] |= (uint8_t)(1u << (n & 7));
         else
@@ -175,5 +201,6 @@ void dl_row_drop(dl_row *row) {
     dl_table *table = row->table;
     table->deferred.length = row->deferred;
     table->deferred_charsets.length = row->charsets;
+    table->misfits = row->misfits;
     for (size_t i = 0; i < table->column_count; i++) dl_row_reset(row, i);
 }

@@ -95,11 +95,11 @@ static dl_status settle_typed(pass *p, size_t index, size_t start) {
     int64_t whole = 0;
     double real = 0;
     bool fits = typed_value(column->type, text, size, &whole, &real);
-    dl_row_reset(p->row, index);
-    if (!fits) {
-        if (size) p->row->table->misfits++;
-        return DL_OK;
-    }
+    if (!fits && size)
+        dl_row_spoil(p->row, index);
+    else
+        dl_row_reset(p->row, index);
+    if (!fits) return DL_OK;
     return column->type == DL_COLUMN_FLOAT64 ? dl_row_set_double(p->row, index, real)
                                              : dl_row_set_int64(p->row, index, whole);
 }
@@ -126,6 +126,10 @@ dl_status dl_pass_put(pass *p, const dl_node *node, dl_vr vr, const scope *in, c
     size_t index = p->first_column + node->column;
     dl_column *column = &p->row->table->columns[index];
     bool more = node->joins && p->row->set[index];
+    if (more && column->type != DL_COLUMN_TEXT) {
+        dl_row_spoil(p->row, index); /* several values are no single number */
+        return DL_OK;
+    }
     if (!more) dl_row_reset(p->row, index);
     dl_bytes *data = dl_row_text(p->row, index);
     size_t start = data->length;

@@ -195,8 +195,9 @@ static dl_status list_file(listing *into, dl_folder *folder, const char *name) {
             into->first = chunk;
         into->last = chunk;
     }
-    into->last->count++;
-    return dl_bytes_append(&into->last->names, name, strlen(name) + 1);
+    dl_status status = dl_bytes_append(&into->last->names, name, strlen(name) + 1);
+    if (status == DL_OK) into->last->count++;
+    return status;
 }
 
 /* A chunk that carries the reason why a directory could not be listed. */
@@ -258,47 +259,50 @@ static dl_status list_entry(dl_walk *walk, listing *into, dl_folder *folder,
     return DL_OK;
 }
 
-/* True when the directory has not been listed before. Kept only when links are followed, as only
- * then a directory can be reached twice. */
-static bool first_visit(dl_walk *walk, const dl_directory *directory) {
-    dl_file_info info;
-    if (!walk->follow_links) return true;
-    if (dl_file_stat(dl_directory_descriptor(directory), ".", true, &info, NULL) != DL_OK)
-        return true;
-    bool first = true;
-    (void)pthread_mutex_lock(&walk->mutex);
-    if (walk->visited_count * 2 >= walk->visited_capacity) {
-        size_t capacity = walk->visited_capacity ? walk->visited_capacity * 2 : 256;
-        identity *bigger = calloc(capacity, sizeof *bigger);
-        if (bigger) {
-            for (size_t i = 0; i < walk->visited_capacity; i++) {
-                identity each = walk->visited[i];
-                if (!each.inode) continue;
-                size_t at = (size_t)(each.inode * 0x9E3779B97F4A7C15ULL) & (capacity - 1);
-                while (bigger[at].inode) at = (at + 1) & (capacity - 1);
-                bigger[at] = each;
-            }
-            free(walk->visited);
-            walk->visited = bigger;
-            walk->visited_capacity = capacity;
-        }
+/* Where a directory is in the table, or would be. */
+static size_t visited_slot(const identity *table, size_t capacity, uint64_t inode,
+                           uint64_t device) {
+    size_t mask = capacity - 1, at = (size_t)(inode * 0x9E3779B97F4A7C15ULL) & mask;
+    while (table[at].inode && (table[at].inode != inode || table[at].device != device))
+        at = (at + 1) & mask;
+    return at;
+}
+
+static dl_status grow_visited_locked(dl_walk *walk) {
+    size_t capacity = walk->visited_capacity ? walk->visited_capacity * 2 : 256;
+    identity *bigger = calloc(capacity, sizeof *bigger);
+    if (!bigger) return DL_ERR_MEMORY;
+    for (size_t i = 0; i < walk->visited_capacity; i++) {
+        identity each = walk->visited[i];
+        if (each.inode) bigger[visited_slot(bigger, capacity, each.inode, each.device)] = each;
     }
-    if (walk->visited_count < walk->visited_capacity) {
-        size_t mask = walk->visited_capacity - 1;
-        size_t at = (size_t)(info.inode * 0x9E3779B97F4A7C15ULL) & mask;
-        while (walk->visited[at].inode &&
-               (walk->visited[at].inode != info.inode || walk->visited[at].device != info.device))
-            at = (at + 1) & mask;
-        first = walk->visited[at].inode == 0;
-        if (first) {
+    free(walk->visited);
+    walk->visited = bigger;
+    walk->visited_capacity = capacity;
+    return DL_OK;
+}
+
+/* Whether the directory has not been listed before. Kept only when links are followed, as only then
+ * a directory can be reached twice. */
+static dl_status visit(dl_walk *walk, const dl_directory *directory, bool *first) {
+    dl_file_info info;
+    *first = true;
+    if (!walk->follow_links) return DL_OK;
+    if (dl_file_stat(dl_directory_descriptor(directory), ".", true, &info, NULL) != DL_OK)
+        return DL_OK; /* listing it will tell what is wrong */
+    dl_status status = DL_OK;
+    (void)pthread_mutex_lock(&walk->mutex);
+    if (walk->visited_count * 2 >= walk->visited_capacity) status = grow_visited_locked(walk);
+    if (status == DL_OK) {
+        size_t at = visited_slot(walk->visited, walk->visited_capacity, info.inode, info.device);
+        *first = walk->visited[at].inode == 0;
+        if (*first) {
             walk->visited[at] = (identity){info.device, info.inode};
             walk->visited_count++;
         }
-    } else {
-        first = false; /* out of memory: ending a loop matters more than a directory */
     }
     (void)pthread_mutex_unlock(&walk->mutex);
-    return first;
+    return status;
 }
 
 /* Takes the next piece of a directory. Runs without the lock. */
@@ -310,7 +314,9 @@ static dl_status list(dl_walk *walk, cursor *at, listing *into) {
         status = dl_directory_open(DL_CURRENT_DIRECTORY, folder->path, at->followed,
                                    &folder->directory, &error);
         if (status != DL_OK) return list_failure(into, folder, &error);
-        if (!first_visit(walk, folder->directory)) return DL_OK;
+        bool first;
+        status = visit(walk, folder->directory, &first);
+        if (status != DL_OK || !first) return status;
     }
     while (into->entries < LISTING_ENTRIES) {
         dl_directory_entry entry;

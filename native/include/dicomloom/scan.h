@@ -121,8 +121,9 @@ DL_NODISCARD dl_status dl_arrow_array(struct ArrowArray *array, const dl_table *
 /* One row under construction. A cell that is not set is null. */
 typedef struct dl_row {
     dl_table *table;
-    uint8_t *set;              /* one flag a column */
+    uint8_t *set;              /* a column's cell: 0 not set, 1 set, 2 null whatever comes */
     size_t deferred, charsets; /* where the row's part of those buffers starts */
+    uint64_t misfits;          /* of the rows before */
 } dl_row;
 
 DL_NODISCARD dl_status dl_row_begin(dl_row *row, dl_table *table);
@@ -132,6 +133,8 @@ static inline dl_bytes *dl_row_text(dl_row *row, size_t column) {
     row->set[column] = 1;
     return &row->table->columns[column].data;
 }
+/* Makes a cell null for the rest of the row, and counts it among the misfits. */
+void dl_row_spoil(dl_row *row, size_t column);
 DL_NODISCARD dl_status dl_row_set_text(dl_row *row, size_t column, const char *text);
 DL_NODISCARD dl_status dl_row_set_int64(dl_row *row, size_t column, int64_t value);
 DL_NODISCARD dl_status dl_row_set_double(dl_row *row, size_t column, double value);
