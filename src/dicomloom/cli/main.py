@@ -45,6 +45,13 @@ def usage() -> str:
     )
 
 
+def _columns() -> int:
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) - 2
+    except (ValueError, OSError):
+        return 78
+
+
 def parser_of(command: str) -> tuple[ArgumentParser, object]:
     """Import a command: its argument parser and its module."""
     import argparse
@@ -52,11 +59,16 @@ def parser_of(command: str) -> tuple[ArgumentParser, object]:
 
     module_name, text = COMMANDS[command]
     module = import_module(f"dicomloom.cli.{module_name}")
+
+    def formatter(prog: str) -> argparse.HelpFormatter:
+        # argparse asks for one at every argument, and without a width imports shutil for it.
+        return argparse.RawDescriptionHelpFormatter(prog, width=_columns())
+
     parser = argparse.ArgumentParser(
         prog=f"dicomloom {command}",
         description=text[0].upper() + text[1:] + ".",
         epilog=getattr(module, "EPILOG", None),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=formatter,
         allow_abbrev=False,
     )
     module.add_arguments(parser)
