@@ -291,6 +291,32 @@ static void a_charset_stays_in_its_item(void) {
     writer_free(&w);
 }
 
+/* Item delimiters are no elements to be hopped over, even on the way to a tag behind theirs. */
+static void delimiters_are_no_elements(void) {
+    for (int variant = 0; variant < 3; variant++) {
+        writer w = {0};
+        begin(&w, SYNTAXES[variant]);
+        opened items = put_sequence(&w, REQUEST_SEQUENCE, true);
+        for (int i = 0; i < 2; i++) {
+            opened item = put_item(&w, true);
+            put_text(&w, STEP_ID, "SH", i ? "x " : "v ");
+            put_text(&w, 0x00401001, "SH", "no ");
+            put_end(&w, item);
+        }
+        put_end(&w, items);
+        put_us(&w, BEHIND, "US", 7);
+        dl_plan *plan = plan_three();
+        WANT(plan, DL_COLUMN_TEXT, IN_SEQ(REQUEST_SEQUENCE, DL_ITEM_ALL), AT_TAG(0xFFFFFFFF));
+        result r = read_all(plan, &w);
+        CHECK_CASE(r.status == DL_OK, "encoding %d: %s", variant, r.error.message);
+        CHECK_TEXT(r, 1, "v\\x");
+        CHECK_TEXT(r, 2, "7");
+        result_free(&r);
+        dl_plan_free(plan);
+        writer_free(&w);
+    }
+}
+
 int main(void) {
     far_beyond_the_file();
     group_length_is_not_believed();
@@ -298,5 +324,6 @@ int main(void) {
     a_charset_stays_in_its_item();
     delimiters_stray_and_lack();
     own_elements_may_lie();
+    delimiters_are_no_elements();
     return 0;
 }
