@@ -143,7 +143,7 @@ static uint64_t hop(const dl_window *window, uint64_t offset, uint64_t limit, dl
     uint32_t last = *previous;
     while (room >= 12) {
         uint32_t tag = DL_TAG(dl_load_u16(p, false), dl_load_u16(p + 2, false));
-        if (tag >= stop || tag <= last) break;
+        if (tag >= stop || tag <= last || DL_TAG_GROUP(tag) == 0xFFFE) break;
         size_t head = 8, length;
         if (syntax.explicit_vr) {
             dl_vr vr = dl_vr_from_bytes(p + 4);

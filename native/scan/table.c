@@ -69,7 +69,7 @@ dl_status dl_table_edit(dl_table *table, size_t index, const dl_edit *edits, siz
     int64_t shift = 0;
     for (size_t i = 0; i <= count; i++) {
         uint64_t until = i < count ? edits[i].start : column->data.length;
-        append_reserved(&data, column->data.data + copied, until - copied);
+        if (until > copied) append_reserved(&data, column->data.data + copied, until - copied);
         /* An edit belongs to the row that it starts in: its end, not its start, moves. */
         while (row <= table->rows && (uint64_t)offsets[row] <= until) {
             offsets[row] = (int32_t)(offsets[row] + shift);
@@ -90,9 +90,9 @@ dl_status dl_table_edit(dl_table *table, size_t index, const dl_edit *edits, siz
 
 static size_t value_size(dl_column_type type) { return type == DL_COLUMN_DATE32 ? 4 : 8; }
 
-/* Where the cell of the row under construction starts in a text column's data. */
-static size_t cell_start(const dl_column *column, size_t rows) {
-    return (size_t)((const int32_t *)(const void *)column->offsets.data)[rows];
+size_t dl_row_start(const dl_row *row, size_t index) {
+    const dl_column *column = &row->table->columns[index];
+    return (size_t)((const int32_t *)(const void *)column->offsets.data)[row->table->rows];
 }
 
 dl_status dl_row_begin(dl_row *row, dl_table *table) {
@@ -120,7 +120,7 @@ void dl_row_reset(dl_row *row, size_t index) {
     dl_column *column = &table->columns[index];
     if (!row->set[index]) return;
     row->set[index] = 0;
-    column->data.length = column->type == DL_COLUMN_TEXT ? cell_start(column, table->rows)
+    column->data.length = column->type == DL_COLUMN_TEXT ? dl_row_start(row, index)
                                                          : table->rows * value_size(column->type);
     dl_deferred *deferred = (dl_deferred *)(void *)table->deferred.data;
     size_t kept = row->deferred / sizeof *deferred, all = table->deferred.length / sizeof *deferred;

@@ -9,7 +9,8 @@ static bool is_set(const dl_column *column, size_t row) {
 static const uint8_t *text_cell(const dl_column *column, size_t row, size_t *size) {
     const int32_t *offsets = (const int32_t *)(const void *)column->offsets.data;
     *size = (size_t)(offsets[row + 1] - offsets[row]);
-    return column->data.data + offsets[row];
+    /* A column that never held a byte has no data to point into. */
+    return *size ? column->data.data + offsets[row] : (const uint8_t *)"";
 }
 
 /* Days since 1970-01-01 to YYYY-MM-DD, in the proleptic Gregorian calendar. */

@@ -90,8 +90,8 @@ static bool typed_value(dl_column_type type, const uint8_t *text, size_t size, i
 /* Turns the text that was appended to a typed cell into its value. */
 static dl_status settle_typed(pass *p, size_t index, size_t start) {
     dl_column *column = &p->row->table->columns[index];
-    const uint8_t *text = column->data.data + start;
     size_t size = column->data.length - start;
+    const uint8_t *text = size ? column->data.data + start : (const uint8_t *)"";
     int64_t whole = 0;
     double real = 0;
     bool fits = typed_value(column->type, text, size, &whole, &real);
@@ -104,6 +104,24 @@ static dl_status settle_typed(pass *p, size_t index, size_t start) {
                                              : dl_row_set_int64(p->row, index, whole);
 }
 
+/* Where the character set's text stands for deferred values: most of them have the last one's. */
+static dl_status put_charset(dl_table *table, const scope *in, uint64_t *at) {
+    dl_bytes *charsets = &table->deferred_charsets;
+    size_t count = table->deferred.length / sizeof(dl_deferred);
+    if (count) {
+        const dl_deferred *all = (const dl_deferred *)(const void *)table->deferred.data;
+        const dl_deferred *last = &all[count - 1];
+        if (last->charset_size == in->charset_size &&
+            (in->charset_size == 0 ||
+             memcmp(charsets->data + last->charset, in->charset_text, in->charset_size) == 0)) {
+            *at = last->charset;
+            return DL_OK;
+        }
+    }
+    *at = charsets->length;
+    return dl_bytes_append(charsets, in->charset_text, in->charset_size);
+}
+
 static dl_status defer(pass *p, size_t index, dl_vr vr, const scope *in, const uint8_t *value,
                        size_t size) {
     dl_table *table = p->row->table;
@@ -112,11 +130,9 @@ static dl_status defer(pass *p, size_t index, dl_vr vr, const scope *in, const u
                             .vr = (uint32_t)vr,
                             .start = data->length,
                             .length = size,
-                            .charset = table->deferred_charsets.length,
                             .charset_size = in->charset_size};
-    dl_status status = dl_bytes_append(data, value, size);
-    if (status == DL_OK)
-        status = dl_bytes_append(&table->deferred_charsets, in->charset_text, in->charset_size);
+    dl_status status = put_charset(table, in, &deferred.charset);
+    if (status == DL_OK) status = dl_bytes_append(data, value, size);
     if (status == DL_OK) status = dl_bytes_append(&table->deferred, &deferred, sizeof deferred);
     return status;
 }
@@ -142,7 +158,12 @@ dl_status dl_pass_put(pass *p, const dl_node *node, dl_vr vr, const scope *in, c
         status = dl_numbers_append(data, vr, in->syntax.big_endian, value, size);
     }
     if (status == DL_OK && column->type != DL_COLUMN_TEXT) status = settle_typed(p, index, start);
-    return status == DL_ERR_MEMORY ? dl_pass_out_of_memory(p) : status;
+    if (status == DL_ERR_MEMORY) return dl_pass_out_of_memory(p);
+    if (status == DL_OK && more &&
+        data->length > dl_row_start(p->row, index) + p->reader->limits.value_size)
+        return dl_pass_fail(p, DL_ERR_LIMIT, node->tag, p->window->base,
+                            "joined values longer than the limit in");
+    return status;
 }
 
 dl_status dl_pass_put_count(pass *p, const dl_node *node, uint64_t count) {

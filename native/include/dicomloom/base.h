@@ -188,8 +188,8 @@ bool dl_parse_int64(const char *text, size_t size, int64_t *value);
 bool dl_parse_double(const char *text, size_t size, double *value);
 
 #define DL_NUMBER_SIZE 40
-/* The shortest decimal that reads back as the same value, at most DL_NUMBER_SIZE bytes. Return the
- * length, no terminator. */
+/* The shortest correctly rounded decimal that reads back as the same value, at most DL_NUMBER_SIZE
+ * bytes. Return the length, no terminator. */
 size_t dl_format_uint64(char *into, uint64_t value);
 size_t dl_format_int64(char *into, int64_t value);
 size_t dl_format_double(char *into, double value);

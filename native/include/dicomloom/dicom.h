@@ -135,7 +135,7 @@ typedef struct dl_window {
 #define DL_WINDOW_FIRST 8192
 #define DL_WINDOW_CAPACITY 65536
 
-/* Reads the first `first` bytes, at most DL_WINDOW_FIRST. The buffer is allocated at the first open
+/* Reads the first `first` bytes, 1 to DL_WINDOW_FIRST. The buffer is allocated at the first open
  * and kept for the next source until dl_window_free. */
 DL_NODISCARD dl_status dl_window_open(dl_window *window, const dl_source *source, size_t first,
                                       dl_error *error);

@@ -129,6 +129,7 @@ typedef struct dl_row {
 DL_NODISCARD dl_status dl_row_begin(dl_row *row, dl_table *table);
 /* Text of a cell is appended to dl_row_text(row, column); dl_row_reset empties it first. */
 void dl_row_reset(dl_row *row, size_t column);
+size_t dl_row_start(const dl_row *row, size_t column); /* of the cell's text in the column's data */
 static inline dl_bytes *dl_row_text(dl_row *row, size_t column) {
     row->set[column] = 1;
     return &row->table->columns[column].data;
@@ -219,6 +220,8 @@ typedef struct dl_chunk {
 
 typedef struct dl_walk dl_walk;
 
+/* Linked files are always read; linked directories are entered only with follow_links, each once.
+ */
 dl_walk *dl_walk_new(bool follow_links);
 void dl_walk_free(dl_walk *walk);
 /* Gives more paths to read, files or directories. False when enough are waiting: call again. */
