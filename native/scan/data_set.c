@@ -56,6 +56,23 @@ dl_status dl_pass_take(pass *p, const dl_node *node, const dl_element *element, 
     return status != DL_OK ? status : dl_pass_put(p, node, vr, in, value, element->length);
 }
 
+/* All that is wanted of an element. Where one path into a sequence breaks off, another may still
+ * find its value; the first failure is the one to tell. */
+static dl_status take_standard(pass *p, const dl_nodes *nodes, uint32_t at,
+                               const dl_element *element, const scope *in, uint64_t limit,
+                               uint64_t *end) {
+    dl_status worst = DL_OK;
+    dl_error *told = p->error, untold;
+    for (; at < nodes->standard_count && nodes->standard[at].tag == element->tag; at++) {
+        dl_status status = dl_pass_take(p, &nodes->standard[at], element, in, limit, end);
+        if (DL_LIKELY(status == DL_OK) || worst != DL_OK) continue;
+        worst = status;
+        p->error = &untold;
+    }
+    p->error = told;
+    return worst;
+}
+
 /* Notes which block a private creator reserves (PS3.5 7.8.1). */
 static dl_status note_creator(pass *p, const dl_nodes *nodes, const dl_element *element) {
     uint16_t group = DL_TAG_GROUP(element->tag);
@@ -148,6 +165,7 @@ static uint64_t hop(const dl_window *window, uint64_t offset, uint64_t limit, dl
         if (syntax.explicit_vr) {
             dl_vr vr = dl_vr_from_bytes(p + 4);
             if (vr == DL_VR_NONE) break;
+            /* A branch: choosing without one makes every element wait for the table. */
             if (dl_vr_is(vr, DL_VR_LONG)) {
                 head = 12;
                 length = dl_load_u32(p + 8, false);
@@ -285,20 +303,9 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
         uint64_t after = DL_NO_END;
         while (next_node < nodes->standard_count && nodes->standard[next_node].tag < tag)
             next_node++;
-        dl_status worst = DL_OK;
-        dl_error first = {0};
-        for (uint32_t i = next_node; i < nodes->standard_count && nodes->standard[i].tag == tag;
-             i++) {
-            status = dl_pass_take(p, &nodes->standard[i], &element, in, limit, &after);
-            if (DL_LIKELY(status == DL_OK) || worst != DL_OK) continue;
-            /* Where one path breaks off, another into the same sequence may still find its value.
-             */
-            worst = status;
-            if (p->error) first = *p->error;
-        }
-        if (DL_UNLIKELY(worst != DL_OK)) {
-            if (p->error) *p->error = first;
-            return worst;
+        if (next_node < nodes->standard_count && nodes->standard[next_node].tag == tag) {
+            status = take_standard(p, nodes, next_node, &element, in, limit, &after);
+            if (status != DL_OK) return status;
         }
         if (nodes->private_count && (DL_TAG_GROUP(tag) & 1)) {
             status = take_private(p, nodes, &element, in, limit, &after);

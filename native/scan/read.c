@@ -102,11 +102,21 @@ static dl_status read_deflated(pass *p, uint64_t offset, scope *in) {
     return status;
 }
 
+/* Without the character set's text, which is as long as it is rarely used. */
+static scope plain_scope(dl_syntax syntax) {
+    scope in;
+    in.syntax = syntax;
+    in.charset = DL_CHARSET_DEFAULT;
+    in.is_signed = false;
+    in.charset_size = 0;
+    return in;
+}
+
 static dl_status read_file(pass *p) {
     dl_start start = {0};
     dl_status status = dl_detect(p->window, &start, p->error);
     if (status != DL_OK) return status;
-    scope in = {.syntax = start.syntax};
+    scope in = plain_scope(start.syntax);
     uint64_t offset = start.offset, end;
     if (start.has_meta) {
         encoding data_set = ENCODED_IMPLICIT;
@@ -114,7 +124,7 @@ static dl_status read_file(pass *p) {
         if (status != DL_OK) return status;
         const dl_nodes *wanted = &p->reader->plan->data_set;
         if (wanted->standard_count + wanted->private_count == 0) return DL_OK;
-        in = (scope){.syntax = {data_set != ENCODED_IMPLICIT, data_set == ENCODED_BIG}};
+        in = plain_scope((dl_syntax){data_set != ENCODED_IMPLICIT, data_set == ENCODED_BIG});
         if (data_set == ENCODED_DEFLATED) return read_deflated(p, offset, &in);
         status = dl_detect_syntax(p->window, offset, &in.syntax, p->error);
         if (status != DL_OK) return status;

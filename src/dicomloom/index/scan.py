@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, timedelta
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom._native import scan as _native
 from dicomloom.index import charsets
 from dicomloom.index.inflate import InflatedReader
 from dicomloom.index.schema import Schema
 
+if TYPE_CHECKING:
+    from datetime import date
+
+    Cell = str | int | float | date | None
+
 StrPath = str | os.PathLike[str]
-Cell = str | int | float | date | None
 
 # Nesting of sequences, and bytes of one wanted value: beyond them a file is an ERROR row.
 LIMITS = (64, 1 << 20)
 _FEED = 1024  # paths handed to the C core at a time
 _PROGRESS_SECONDS = 0.2
-_EPOCH = date(1970, 1, 1)
 
 
 class Progress(NamedTuple):
@@ -98,7 +100,10 @@ class Batch:
             raise KeyError(name) from None
         values = self._table.values(index)
         if self._table.types[index] == "date32":
-            return [None if days is None else _EPOCH + timedelta(int(days)) for days in values]
+            from datetime import date, timedelta
+
+            epoch = date(1970, 1, 1)
+            return [None if days is None else epoch + timedelta(int(days)) for days in values]
         return list(values)
 
     def rows(self) -> Iterator[tuple[Cell, ...]]:
