@@ -237,3 +237,13 @@ def test_completion():
     assert completions("dicomloom index --errors k") == ["keep"]
     assert completions("dicomloom completion z") == ["zsh"]
     assert run("completion", "zsh").stdout.startswith("#compdef dicomloom")
+
+
+def test_choices_named_for_help_are_those_there_are():
+    """--help must not import the index, so the command names its choices itself."""
+    from dicomloom.cli import index as command
+    from dicomloom.index.schema import SETS
+    from dicomloom.index.sinks import FORMATS
+
+    assert tuple(SETS) == command._SETS
+    assert FORMATS == command._FORMATS
