@@ -1,0 +1,1 @@
+"""Transfer syntaxes and what codes their pixels: one module a family."""

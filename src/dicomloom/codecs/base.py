@@ -1,0 +1,131 @@
+"""What a codec is: the classes that each family of transfer syntaxes fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from dicomloom.codecs.layout import Layout
+
+
+class Encoder:
+    """Codes frames of one layout for one transfer syntax; belongs to one thread at a time.
+
+    Attributes
+    ----------
+    source : Layout
+        What `encode` takes; always color by pixel.
+    layout : Layout
+        What the data set has to say of the coded frames: photometric interpretation and planar
+        configuration as the codec really wrote them.
+    lossy : bool
+    method : str or None
+        LossyImageCompressionMethod (PS3.3 C.7.6.1.1.5) where `lossy`.
+    description : str
+        What was done and with which options, for DerivationDescription; empty where not `lossy`.
+    """
+
+    source: Layout
+    layout: Layout
+    lossy: bool = False
+    method: str | None = None
+    description: str = ""
+
+    def encode(self, frame: Buffer) -> Sequence[Buffer]:
+        """Code one frame of `source.frame_bytes` bytes.
+
+        Returns
+        -------
+        sequence of buffers
+            The bitstream in pieces, to be written one behind the other. Valid until the next call.
+        """
+        raise NotImplementedError
+
+    def bound(self) -> int:
+        """Return how many bytes a coded frame has at most."""
+        raise NotImplementedError
+
+
+class Decoder:
+    """Decodes frames of one transfer syntax; may be used from many threads at once.
+
+    Attributes
+    ----------
+    layout : Layout
+        What `decode` gives: color by pixel, and RGB where the codec undid a color transform.
+    """
+
+    layout: Layout
+
+    def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
+        """Decode one frame.
+
+        Parameters
+        ----------
+        data : buffer
+            The whole bitstream of the frame, perhaps padded.
+        into : writable buffer of layout.frame_bytes bytes, optional
+            Where to put it.
+
+        Returns
+        -------
+        buffer
+            `into`, or a new buffer of that size.
+
+        Raises
+        ------
+        CorruptError, UnsupportedError
+            The message says what was expected and what was found.
+        """
+        raise NotImplementedError
+
+
+class Codec:
+    """A transfer syntax, and what codes and decodes its frames.
+
+    Attributes
+    ----------
+    keyword, uid : str
+        As pydicom and PS3.6 have them.
+    lossless : bool
+        Whether every frame it writes is what was given.
+    options : tuple of str
+        Names of the options that `encoder` takes.
+    bits : str
+        Bits a sample that it can hold, for people: ``"8, 16"``.
+    """
+
+    keyword: str
+    uid: str
+    lossless: bool = True
+    options: tuple[str, ...] = ()
+    bits: str = ""
+
+    def reads(self) -> list[str]:
+        """Return what can decode it here, the first choice first."""
+        raise NotImplementedError
+
+    def writes(self) -> list[str]:
+        """Return what can code it here, the first choice first."""
+        raise NotImplementedError
+
+    def encoder(self, layout: Layout, **options: object) -> Encoder:
+        """Return an encoder for frames of a layout, for one thread.
+
+        Raises
+        ------
+        UnsupportedError
+            The syntax cannot hold such frames, or nothing is known that writes it.
+        MissingDependencyError
+            A library would; the message names the extra that brings it.
+        TypeError
+            An option that this codec does not take.
+        """
+        raise NotImplementedError
+
+    def decoder(self, layout: Layout) -> Decoder:
+        """Return a decoder for frames of which the data set says `layout`."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Multi-frame objects of any size in constant memory: write, read, transcode."""
