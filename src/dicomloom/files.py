@@ -7,7 +7,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -45,10 +45,11 @@ def sync_folder(folder: str) -> None:
         os.close(descriptor)
 
 
-class _EagerFile(io.FileIO):
+class EagerFile(io.FileIO):
     """A file that is sent to the disk while it is being written, so that fsync has little to do."""
 
     _STEP = 4 << 20
+    _PIECES = 1024  # IOV_MAX of Linux
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "wb")
@@ -56,13 +57,115 @@ class _EagerFile(io.FileIO):
 
     def write(self, data: Buffer, /) -> int:
         count = super().write(data)
+        self._count(count)
+        return count
+
+    def write_all(self, pieces: Sequence[Buffer]) -> int:
+        """Write buffers one behind the other, whole; returns how many bytes that were."""
+        views = [memoryview(piece).cast("B") for piece in pieces]
+        total = 0
+        while views:
+            count = os.writev(self.fileno(), views[: self._PIECES])
+            self._count(count)
+            total += count
+            while views and count >= len(views[0]):
+                count -= len(views.pop(0))
+            if views and count:
+                views[0] = views[0][count:]
+        return total
+
+    def _count(self, count: int) -> None:
         self._written += count
         if self._written - self._sent >= self._STEP and hasattr(os, "posix_fadvise"):
             # Linux starts to write dirty pages that are said to be needed no more, and keeps them.
             size = self._written - self._sent
             os.posix_fadvise(self.fileno(), self._sent, size, os.POSIX_FADV_DONTNEED)
             self._sent = self._written
-        return count
+
+
+class Partial:
+    """A file written beside `path`, which takes its name when it is complete.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The final name. A link is followed; what is neither absent nor a regular file is refused.
+    visible : bool
+        Name it ``<name>.partial``, for a user who wants to recover what a killed process wrote;
+        else a hidden name of fixed length. Names in use are never taken.
+
+    Attributes
+    ----------
+    path, name : str
+        The final name as it was given; the name it has until then.
+    file : EagerFile
+        Open for reading and writing.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, visible: bool = False) -> None:
+        self.path = os.fspath(path)
+        self._target = os.path.realpath(self.path)
+        self._folder = os.path.dirname(self._target)
+        with writing(self.path):
+            mode = mode_of(self._target)
+            if mode is not None and not stat.S_ISREG(mode):
+                code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+                raise OSError(code, f"{os.strerror(code)}: only a regular file can be replaced")
+            for name in self._names(visible):
+                try:
+                    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                    descriptor = os.open(name, flags, 0o666)
+                except FileExistsError:
+                    continue
+                break
+            self.name = name
+            self.file = EagerFile(descriptor)
+            if mode is not None:
+                os.fchmod(descriptor, stat.S_IMODE(mode))
+
+    def _names(self, visible: bool) -> Iterator[str]:
+        if not visible:
+            # A random name of fixed length: two writers never meet, and a long target name fits.
+            while True:
+                yield os.path.join(self._folder, f".dicomloom-{os.urandom(8).hex()}.partial")
+        number = 0
+        name = os.fsencode(os.path.basename(self._target))
+        while True:
+            end = b".%d.partial" % number if number else b".partial"
+            cut = name[: 255 - len(end)].decode("utf-8", "ignore")  # whole characters
+            stem = cut if len(name) + len(end) > 255 else os.fsdecode(name)
+            yield os.path.join(self._folder, stem + os.fsdecode(end))
+            number += 1
+
+    def seal(self) -> None:
+        """Bring all bytes to the disk and close the file."""
+        with writing(self.path):
+            os.fsync(self.file.fileno())
+            self.file.close()
+
+    def place(self) -> None:
+        """Give the sealed file its final name, in place of what may stand there."""
+        with writing(self.path):
+            os.replace(self.name, self._target)
+            self.name = ""
+            sync_folder(self._folder)
+
+    def discard(self) -> None:
+        """Remove it, unless it is in its place."""
+        # After a failed write, closing may fail again: the first failure is the one to tell.
+        with contextlib.suppress(OSError):
+            self.file.close()
+        if self.name:
+            name, self.name = self.name, ""
+            os.unlink(name)
+
+
+def mode_of(path: str) -> int | None:
+    """Return st_mode of what `path` leads to, None where there is nothing."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
 
 
 class Replacing:
@@ -93,39 +196,19 @@ class Replacing:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._target = os.path.realpath(self.path)
-        self._folder = os.path.dirname(self._target)
-        self._partial: str | None = None
+        self._partial: Partial | None = None
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> BinaryIO:
         """Open the partial file."""
         with writing(self.path):
-            try:
-                mode = os.stat(self._target).st_mode
-            except FileNotFoundError:
-                mode = None
-            if mode is not None and stat.S_ISDIR(mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if mode is not None and not stat.S_ISREG(mode):
-                self._file = open(self._target, "wb")
+            mode = mode_of(self.path)
+            if mode is None or stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                self._partial = Partial(self.path)
+                self._file = io.BufferedWriter(self._partial.file)
             else:
-                self._open_partial(mode)
-        assert self._file is not None
+                self._file = open(self.path, "wb")
         return self._file
-
-    def _open_partial(self, mode: int | None) -> None:
-        # A random name of fixed length: two writers never meet, and a long target name still fits.
-        while self._file is None:
-            partial = os.path.join(self._folder, f".dicomloom-{os.urandom(8).hex()}.partial")
-            try:
-                descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            except FileExistsError:
-                continue
-            self._partial = partial
-            self._file = io.BufferedWriter(_EagerFile(descriptor))
-            if mode is not None:
-                os.chmod(partial, stat.S_IMODE(mode))
 
     def __exit__(
         self,
@@ -135,26 +218,21 @@ class Replacing:
     ) -> None:
         """Put the file in its place, or remove it."""
         file, self._file = self._file, None
+        partial, self._partial = self._partial, None
         assert file is not None
         try:
             if error is None:
                 with writing(self.path):
-                    self._put_in_place(file)
+                    file.flush()
+                    if partial is None:
+                        file.close()
+                    else:
+                        partial.seal()
+                        partial.place()
         finally:
             # After a failed write, closing fails again on the bytes still held: they are lost
             # already, and the first failure is the one to tell.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 file.close()
-            if self._partial is not None:
-                os.unlink(self._partial)
-                self._partial = None
-
-    def _put_in_place(self, file: BinaryIO) -> None:
-        file.flush()
-        if self._partial is not None:
-            os.fsync(file.fileno())
-        file.close()
-        if self._partial is not None:
-            os.replace(self._partial, self._target)
-            self._partial = None
-            sync_folder(self._folder)
+            if partial is not None:
+                partial.discard()
