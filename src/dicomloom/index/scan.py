@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom._native import scan as _native
 from dicomloom.index import charsets
-from dicomloom.index.inflate import InflatedReader
+from dicomloom.inflate import InflatedReader
 from dicomloom.index.schema import Schema
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from dicomloom import LimitError, TruncatedError
 from dicomloom.index import inflate
-from dicomloom.index.inflate import InflatedReader
+from dicomloom.inflate import InflatedReader
 
 
 def reader_of(plain):

@@ -21,15 +21,18 @@ class InflatedReader:
     ----------
     read : callable
         ``read(offset, size) -> bytes`` of the deflated stream.
+    limit : int or None
+        How many bytes to inflate at most; None where the caller bounds what it asks for.
 
     Notes
     -----
-    Holds at most 256 KiB. Asking for bytes beyond the first `MOST`, or for the size where there are
-    more, raises LimitError; beyond the end of a stream that was cut off, TruncatedError.
+    Holds at most 256 KiB. Asking for bytes beyond the first `limit`, or for the size where there
+    are more, raises LimitError; beyond the end of a stream that was cut off, TruncatedError.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+    def __init__(self, read: Callable[[int, int], bytes], limit: int | None = MOST) -> None:
         self._read = read
+        self._limit = limit
         self._restart()
 
     def _restart(self) -> None:
@@ -81,6 +84,6 @@ class InflatedReader:
         return self._start + len(self._held)
 
     def _inflate_within_limit(self) -> None:
-        if self._start + len(self._held) >= MOST:
-            raise LimitError(f"deflated data set longer than the limit of {MOST} bytes")
+        if self._limit is not None and self._start + len(self._held) >= self._limit:
+            raise LimitError(f"deflated data set longer than the limit of {self._limit} bytes")
         self._inflate()

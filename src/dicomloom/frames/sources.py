@@ -1,0 +1,192 @@
+"""Where the bytes of an object come from, read by offset: a file, memory, a deflated data set."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from typing import TYPE_CHECKING, BinaryIO
+
+from dicomloom.errors import ReadError, TruncatedError
+from dicomloom.inflate import InflatedReader
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+StrPath = str | os.PathLike[str]
+
+
+class Source:
+    """Bytes at offsets, from many threads at once.
+
+    Attributes
+    ----------
+    path : str or None
+        For error messages.
+    native : object
+        What the C core reads it through: a descriptor, bytes, or the source itself.
+    """
+
+    path: str | None = None
+    native: object
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes at `offset`; fewer only at the end."""
+        raise NotImplementedError
+
+    def read_into(self, offset: int, into: memoryview) -> None:
+        """Fill `into` with the bytes at `offset`; TruncatedError where there are fewer."""
+        data = self.read_at(offset, len(into))
+        if len(data) < len(into):
+            raise self.cut(offset, len(into), len(data))
+        into[:] = data
+
+    def size(self) -> int:
+        """Return how many bytes there are."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+    def exactly(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes at `offset`; TruncatedError where there are fewer."""
+        data = self.read_at(offset, size)
+        if len(data) < size:
+            raise self.cut(offset, size, len(data))
+        return data
+
+    def cut(self, offset: int, size: int, got: int) -> TruncatedError:
+        """Return the error for bytes that are not there."""
+        return TruncatedError(
+            f"truncated: {size} bytes were expected at byte {offset}, {got} are there",
+            path=self.path,
+            offset=offset + got,
+        )
+
+
+class FileSource(Source):
+    """A file, read with pread."""
+
+    def __init__(self, path: StrPath) -> None:
+        self.path = os.fspath(path)
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._unreadable(error, 0) from error
+        self.native = self._descriptor
+
+    def _unreadable(self, error: OSError, offset: int) -> ReadError:
+        made = ReadError(f"cannot read: {error.strerror}", path=self.path, offset=offset)
+        made.errno, made.filename = error.errno, self.path
+        return made
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise self._unreadable(error, offset) from error
+
+    def read_into(self, offset: int, into: memoryview) -> None:
+        done = 0
+        while done < len(into):
+            try:
+                got = os.preadv(self._descriptor, [into[done:]], offset + done)
+            except OSError as error:
+                raise self._unreadable(error, offset + done) from error
+            if got == 0:
+                raise self.cut(offset, len(into), done)
+            done += got
+
+    def size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            self.native = -1
+            os.close(descriptor)
+
+
+class BytesSource(Source):
+    """Bytes in memory."""
+
+    def __init__(self, data: Buffer) -> None:
+        self._view = memoryview(data).cast("B")
+        self.native = self._view
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return bytes(self._view[offset : offset + size])
+
+    def size(self) -> int:
+        return len(self._view)
+
+
+class ObjectSource(Source):
+    """A seekable binary file object; its owner keeps it open and does not move it meanwhile."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._start = file.tell()
+        self.path = name if isinstance(name := getattr(file, "name", None), str) else None
+        self.native = self
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        with self._lock:
+            self._file.seek(self._start + offset)
+            data = self._file.read(size)
+            while 0 < len(data) < size:  # raw files may give less than asked before the end
+                more = self._file.read(size - len(data))
+                if not more:
+                    break
+                data += more
+            return data
+
+    def size(self) -> int:
+        with self._lock:
+            return self._file.seek(0, io.SEEK_END) - self._start
+
+
+class InflatedSource(Source):
+    """The data set of a deflated file (PS3.5 A.5); going back starts the inflating over.
+
+    Holds at most 256 KiB, whatever the size of the data set.
+    """
+
+    def __init__(self, below: Source, start: int) -> None:
+        self.path = below.path
+        self._lock = threading.Lock()
+        self._below = below
+        self._reader = InflatedReader(
+            lambda offset, size: below.read_at(start + offset, size), limit=None
+        )
+        self.native = self
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        pieces = []
+        with self._lock:
+            while size > 0:
+                # In steps: the reader keeps only so much of what it has inflated.
+                data = self._reader.read_at(offset, min(size, 1 << 16))
+                if not data:
+                    break
+                pieces.append(data)
+                offset += len(data)
+                size -= len(data)
+        return b"".join(pieces)
+
+    def size(self) -> int:
+        with self._lock:
+            return self._reader.size()
+
+    def close(self) -> None:
+        self._below.close()
+
+
+def open_source(source: StrPath | Buffer | BinaryIO) -> Source:
+    """Return the source for a path, bytes, or a seekable file object."""
+    if isinstance(source, str | os.PathLike):
+        return FileSource(source)
+    if hasattr(source, "read"):
+        return ObjectSource(source)
+    return BytesSource(source)
