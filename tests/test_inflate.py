@@ -8,11 +8,10 @@ import zlib
 import pytest
 
 from dicomloom import LimitError, TruncatedError
-from dicomloom.index import inflate
 from dicomloom.inflate import InflatedReader
 
 
-def reader_of(plain):
+def reader_of(plain, **options):
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     packed = packer.compress(plain) + packer.flush()
     asked = []
@@ -21,7 +20,7 @@ def reader_of(plain):
         asked.append(offset)
         return packed[offset : offset + size]
 
-    return InflatedReader(read), asked
+    return InflatedReader(read, **options), asked
 
 
 def test_any_offset_in_any_order():
@@ -65,9 +64,8 @@ def test_a_stream_cut_off_gives_what_there_is():
         reader.read_at(len(got), 1)
 
 
-def test_reading_ends_at_the_cap(monkeypatch):
-    monkeypatch.setattr(inflate, "MOST", 1_000_000)
-    reader, _ = reader_of(bytes(2_000_000))
+def test_reading_ends_at_the_cap():
+    reader, _ = reader_of(bytes(2_000_000), limit=1_000_000)
     with pytest.raises(LimitError, match="the limit of 1000000"):
         reader.read_at(1_500_000, 10)
     with pytest.raises(LimitError):
