@@ -75,12 +75,20 @@ class UnsupportedError(DicomloomError, ValueError):
     """Valid, but not something that can be read."""
 
 
+class PixelError(DicomloomError, ValueError):
+    """Frames, attributes and transfer syntax contradict one another; the message names both."""
+
+
 class TagError(DicomloomError, ValueError):
     """A wanted tag is not written as one, or its keyword is unknown."""
 
 
 class MissingDependencyError(DicomloomError, ImportError):
     """An optional library is needed; the message names the extra that brings it."""
+
+
+class OffsetTableWarning(UserWarning):
+    """An offset table is broken; the frames were found another way."""
 
 
 # The status codes of native/base, in one place.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+# Cb and Cr at half the width: two samples a pixel in native pixel data (PS3.3 C.7.6.3.1.2).
+SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
+
+
 class Layout:
     """The Image Pixel attributes (PS3.3 C.7.6.3) of one frame.
 
@@ -86,7 +90,7 @@ class Layout:
     @property
     def frame_bits(self) -> int:
         """Bits of one frame in native pixel data."""
-        samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
+        samples = 2 if self.photometric in SUBSAMPLED else self.samples
         return self.rows * self.columns * samples * self.bits_allocated
 
     @property

@@ -276,7 +276,8 @@ class Header:
         ]
         elements = {**self.meta, **{element.tag: element for element in made}}
         data = b"".join(b"".join(chunks(elements[tag].ranges())) for tag in sorted(elements))
-        return bytes(128) + b"DICM" + Made(0x00020000, "UL", struct.pack("<L", len(data))).ranges_bytes() + data
+        length = element_head(0x00020000, "UL", 4) + struct.pack("<L", len(data))
+        return bytes(128) + b"DICM" + length + data
 
 
 class PixelElement(NamedTuple):
@@ -334,11 +335,8 @@ def _read_object(source: Source) -> StoredObject:
         tag, vr, offset, value, length, end, undefined = entries.pop()
         pixels = PixelElement(tag, vr, value, None if undefined else length, end)
     if not explicit or big:
-        end = pixels_offset if pixels and (pixels_offset := offset) else None
-        if end is None:
-            end = entries[-1][5] if entries else start
-        signed = False
-        data = _native.recode(source.native, start, end, explicit, big, True, signed=signed)
+        end = offset if pixels else entries[-1][5] if entries else start
+        data = _native.recode(source.native, start, end, explicit, big, True)
         held: Source = BytesSource(data)
         held.path = source.path
         entries = _native.list_elements(data, 0, True, False, stop_at_pixels=False)

@@ -1,0 +1,130 @@
+"""The Image Pixel module (PS3.3 C.7.6.3) as a `Layout`, and back."""
+
+from __future__ import annotations
+
+from dicomloom.codecs.layout import Layout
+from dicomloom.errors import CorruptError
+from dicomloom.frames.header import DOUBLE_PIXELS, FLOAT_PIXELS, PIXELS, Header
+
+PHOTOMETRIC_SAMPLES = {
+    "MONOCHROME1": 1,
+    "MONOCHROME2": 1,
+    "PALETTE COLOR": 1,
+    "RGB": 3,
+    "YBR_FULL": 3,
+    "YBR_FULL_422": 3,
+    "YBR_PARTIAL_422": 3,
+    "YBR_PARTIAL_420": 3,
+    "YBR_ICT": 3,
+    "YBR_RCT": 3,
+    "HSV": 3,
+    "ARGB": 4,
+    "CMYK": 4,
+    "XYB": 3,
+}
+_BITS = (1, 8, 16, 32, 64)
+
+# The attributes of a Layout, and the keyword that the data set has for each.
+KEYWORDS = {
+    "rows": "Rows",
+    "columns": "Columns",
+    "samples": "SamplesPerPixel",
+    "bits_allocated": "BitsAllocated",
+    "bits_stored": "BitsStored",
+    "signed": "PixelRepresentation",
+    "photometric": "PhotometricInterpretation",
+    "planar": "PlanarConfiguration",
+}
+
+
+def declared(header: Header) -> dict[str, int | str]:
+    """Return what a header says of its pixels, by the names of `KEYWORDS`."""
+    found: dict[str, int | str] = {}
+    for name, keyword in KEYWORDS.items():
+        value = header.text(keyword) if name == "photometric" else header.number(keyword)
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def layout_of(header: Header, pixel_tag: int) -> Layout:
+    """Return the layout of the frames of an object.
+
+    Raises
+    ------
+    CorruptError
+        An attribute is missing or says what cannot be; the message names it and its value.
+    """
+    found = declared(header)
+    floating = pixel_tag in (FLOAT_PIXELS, DOUBLE_PIXELS)
+    if floating:
+        found["bits_allocated"] = found["bits_stored"] = 32 if pixel_tag == FLOAT_PIXELS else 64
+        found["signed"] = 0
+
+    def wrong(name: str, rule: str) -> CorruptError:
+        value = found.get(name, "absent")
+        return CorruptError(f"{KEYWORDS[name]} must be {rule}, found {value}", path=header.path)
+
+    for name in ("rows", "columns", "bits_allocated"):
+        if name not in found:
+            raise wrong(name, "present (PS3.3 C.7.6.3)")
+    rows, columns = int(found["rows"]), int(found["columns"])
+    samples, bits = int(found.get("samples", 1)), int(found["bits_allocated"])
+    stored = int(found.get("bits_stored") or bits)
+    if rows < 1:
+        raise wrong("rows", "at least 1")
+    if columns < 1:
+        raise wrong("columns", "at least 1")
+    if not 1 <= samples <= 4:
+        raise wrong("samples", "1 to 4")
+    if bits not in _BITS:
+        raise wrong("bits_allocated", "1 or a multiple of 8")
+    if not 1 <= stored <= bits:
+        raise wrong("bits_stored", f"1 to BitsAllocated, which is {bits}")
+    photometric = str(found.get("photometric", "MONOCHROME2" if samples == 1 else "RGB"))
+    return Layout(
+        rows,
+        columns,
+        samples=samples,
+        bits_allocated=bits,
+        bits_stored=stored,
+        signed=int(found.get("signed", 0)) == 1,
+        photometric=photometric,
+        planar=int(found.get("planar", 0)) if samples > 1 else 0,
+        floating=floating,
+    )
+
+
+def frames_of(header: Header) -> int:
+    """Return NumberOfFrames, which is 1 where it is absent or 0."""
+    count = header.number("NumberOfFrames")
+    if count is not None and count < 0:
+        raise CorruptError(f"NumberOfFrames must be at least 1, found {count}", path=header.path)
+    return count or 1
+
+
+def pixel_tag_of(layout: Layout) -> int:
+    """Return the element that holds such pixels: Pixel Data, or Float or Double Float ones."""
+    if not layout.floating:
+        return PIXELS
+    return FLOAT_PIXELS if layout.bits_allocated == 32 else DOUBLE_PIXELS
+
+
+def put_layout(header: Header, layout: Layout) -> None:
+    """Write a layout into a header."""
+    header.put("SamplesPerPixel", layout.samples)
+    header.put("PhotometricInterpretation", layout.photometric)
+    header.put("Rows", layout.rows)
+    header.put("Columns", layout.columns)
+    header.put("BitsAllocated", layout.bits_allocated)
+    if layout.floating:
+        header.remove("BitsStored", "HighBit", "PixelRepresentation")
+    else:
+        header.put("BitsStored", layout.bits_stored)
+        if "HighBit" not in header or header.number("HighBit") != layout.bits_stored - 1:
+            header.put("HighBit", layout.bits_stored - 1)
+        header.put("PixelRepresentation", int(layout.signed))
+    if layout.samples > 1:
+        header.put("PlanarConfiguration", layout.planar)
+    else:
+        header.remove("PlanarConfiguration")

@@ -1,0 +1,330 @@
+"""Frames where they lie in an object: native, by an offset table, or found by walking the items."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import threading
+import warnings
+from array import array
+
+from dicomloom._native import frames as _native
+from dicomloom.codecs.base import Codec
+from dicomloom.codecs.bitstream import starts_frame
+from dicomloom.codecs.registry import find
+from dicomloom.errors import (
+    CorruptError,
+    DicomloomError,
+    NotDicomError,
+    OffsetTableWarning,
+    TruncatedError,
+)
+from dicomloom.frames.header import EXTENDED_LENGTHS, EXTENDED_TABLE, StoredObject, read_object
+from dicomloom.frames.pixels import frames_of, layout_of
+from dicomloom.frames.sources import Source
+
+IMPLICIT_LE = "1.2.840.10008.1.2"
+EXPLICIT_LE = "1.2.840.10008.1.2.1"
+EXPLICIT_BE = "1.2.840.10008.1.2.2"
+_PREFIX = 64  # bytes of a fragment that tell whether a frame begins with it
+
+
+def little_endian(code: str, data: bytes) -> array[int]:
+    """Return little-endian numbers as an array."""
+    numbers = array(code)
+    numbers.frombytes(data)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+class StoredFrames:
+    """The frames of one object, still coded; may be used from many threads at once.
+
+    Attributes
+    ----------
+    header : Header
+    layout : Layout
+        What the data set says.
+    count : int
+        NumberOfFrames.
+    transfer_syntax : str
+        The UID.
+    codec : Codec
+    table : str
+        How frames are found: ``"native"``, ``"extended"``, ``"basic"`` or ``"walked"``.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._file = source
+        found = read_object(source)
+        if found.pixels is None:
+            raise NotDicomError(
+                "no pixel data: the data set has no (7FE0,0010), (7FE0,0008) or (7FE0,0009)",
+                path=source.path,
+            )
+        self.source = found.source
+        self.header = found.header
+        self.pixels = found.pixels
+        self.transfer_syntax = _syntax_of(found)
+        self.codec: Codec = find(self.transfer_syntax)
+        self.layout = layout_of(self.header, self.pixels.tag)
+        self.count = frames_of(self.header)
+        self._lock = threading.Lock()
+        self._starts: array[int] | None = None  # of each frame's first item, by a table
+        self._lengths: array[int] | None = None  # of each frame's bitstream, extended table
+        self._fragments: tuple[array[int], array[int]] | None = None  # by walking
+        self._first: array[int] | None = None  # each frame's first fragment; None: one to one
+        if self.pixels.length is not None:
+            self.table = "native"
+        else:
+            self._open_tables()
+
+    @property
+    def path(self) -> str | None:
+        """The file, for messages."""
+        return self._file.path
+
+    @property
+    def encapsulated(self) -> bool:
+        """Whether each frame is a bitstream of its own."""
+        return self.pixels.length is None
+
+    def close(self) -> None:
+        """Close the file."""
+        self.source.close()
+
+    # --- where frames are ---
+
+    def native_range(self, frame: int) -> tuple[int, int]:
+        """Return the bits of a native frame: first and behind the last, from byte 0 of the source."""
+        bits = self.layout.frame_bits
+        start = self.pixels.value * 8 + frame * bits
+        return start, start + bits
+
+    def pieces(self, frame: int) -> list[tuple[int, int]]:
+        """Return offset and length of each piece of a frame: its fragments, or the native bytes."""
+        if not 0 <= frame < self.count:
+            raise IndexError(f"frame {frame} of an object with {self.count} frames")
+        if not self.encapsulated:
+            first, last = self.native_range(frame)
+            start, end = first // 8, (last + 7) // 8
+            there = self.pixels.value + (self.pixels.length or 0)
+            if end > there:
+                raise self._lacking(frame, f"pixel data end at byte {there}, frame at {end}")
+            return [(start, end - start)]
+        if self._starts is not None:
+            try:
+                return self._pieces_by_table(frame)
+            except (CorruptError, TruncatedError) as error:
+                self._distrust(str(error.message))
+        return self._pieces_by_walk(frame)
+
+    def encoded(self, frame: int) -> bytes:
+        """Return a frame as it is stored, its fragments joined.
+
+        Native frames of one bit a pixel that do not begin with a byte are shifted to do so.
+        """
+        try:
+            pieces = self.pieces(frame)
+            if len(pieces) == 1:
+                data = self.source.exactly(*pieces[0])
+            else:
+                data = b"".join(self.source.exactly(*piece) for piece in pieces)
+        except DicomloomError as error:
+            error.frame = frame
+            error.path = error.path or self.path
+            raise
+        if not self.encapsulated and self.layout.frame_bits % 8:
+            first, last = self.native_range(frame)
+            number = int.from_bytes(data, "little") >> first % 8
+            number &= (1 << (last - first)) - 1
+            data = number.to_bytes(self.layout.frame_bytes, "little")
+        return data
+
+    @property
+    def offsets(self) -> array[int]:
+        """Where each frame's first stored byte is, from the start of the file (if deflated: of
+        the data set)."""
+        if not self.encapsulated:
+            return array("Q", [self.native_range(i)[0] // 8 for i in range(self.count)])
+        if self._starts is None:
+            offsets, _ = self._walked()
+            first = self._first
+            if first is None:
+                return offsets[: self.count]
+            return array("Q", [offsets[i] for i in first])
+        return array("Q", [start + 8 for start in self._starts])
+
+    def _lacking(self, frame: int, why: str) -> TruncatedError:
+        return TruncatedError(
+            f"truncated: frame {frame} of {self.count} is not all there: {why}",
+            path=self.path,
+            frame=frame,
+        )
+
+    # --- by offset tables ---
+
+    def _open_tables(self) -> None:
+        start = self.pixels.value
+        head = self.source.read_at(start, 8)
+        if len(head) < 8 or head[:4] != b"\xfe\xff\x00\xe0":
+            raise CorruptError(
+                f"encapsulated pixel data must begin with an item (PS3.5 A.4), at byte {start} "
+                f"there is {head[:4].hex(' ') or 'nothing'}",
+                path=self.path,
+                offset=start,
+            )
+        size = struct.unpack("<L", head[4:])[0]
+        base = start + 8 + size
+        self.table = "walked"
+        trouble = self._extended(base) or (self._basic(start + 8, size, base) if size else None)
+        if trouble:
+            self._distrust(trouble)
+
+    def _extended(self, base: int) -> str | None:
+        table = self.header.elements.get(EXTENDED_TABLE)
+        lengths = self.header.elements.get(EXTENDED_LENGTHS)
+        if table is None or not table.value:
+            return None
+        offsets = table.value
+        if len(offsets) != 8 * self.count:
+            return f"the Extended Offset Table has {len(offsets)} bytes for {self.count} frames"
+        starts = little_endian("Q", offsets)
+        if max(starts) >= 1 << 62 or any(start % 2 for start in starts):
+            return "the Extended Offset Table holds impossible offsets"
+        if lengths is not None and len(lengths.value) == 8 * self.count:
+            self._lengths = little_endian("Q", lengths.value)
+        self._use(starts, base, "extended")
+        return None
+
+    def _basic(self, offset: int, size: int, base: int) -> str | None:
+        if size != 4 * self.count:
+            return f"the Basic Offset Table has {size} bytes for {self.count} frames"
+        offsets = little_endian("I", self.source.exactly(offset, size))
+        if offsets[0] != 0:
+            return f"the Basic Offset Table begins with {offsets[0]}, not 0"
+        previous = -1
+        for start in offsets:
+            if start <= previous or start % 2:
+                return "the Basic Offset Table is not in ascending order, or odd"
+            previous = start
+        self._use(array("Q", offsets), base, "basic")
+        return None
+
+    def _use(self, starts: array[int], base: int, kind: str) -> None:
+        for i, start in enumerate(starts):
+            starts[i] = start + base
+        self._starts = starts
+        self.table = kind
+
+    def _distrust(self, why: str) -> None:
+        warnings.warn(
+            f"{self.path or 'object'}: {why}; walking the items instead",
+            OffsetTableWarning,
+            stacklevel=4,
+        )
+        with self._lock:
+            self._starts = self._lengths = None
+            self.table = "walked"
+
+    def _pieces_by_table(self, frame: int) -> list[tuple[int, int]]:
+        starts, lengths = self._starts, self._lengths
+        assert starts is not None
+        start = starts[frame]
+        if self.table == "extended":
+            # PS3.3 C.7.6.3.1.8: one fragment a frame.
+            head = self.source.exactly(start, 8)
+            tag, length = head[:4], struct.unpack("<L", head[4:])[0]
+            if tag != b"\xfe\xff\x00\xe0":
+                raise CorruptError(f"the table leads to byte {start}, where no item begins")
+            if lengths is not None:
+                told = lengths[frame]
+                if not 0 <= length - told <= 1:
+                    raise CorruptError(
+                        f"the table says {told} bytes for frame {frame}, its item has {length}"
+                    )
+                length = told
+            return [(start + 8, length)]
+        if frame + 1 < self.count:
+            found = _native.fragment_items(self.source.native, start, starts[frame + 1])
+        else:
+            offsets, sizes, end, complete = _native.walk_items(self.source.native, start)
+            found = list(zip(offsets, sizes, strict=True))
+            if not complete:
+                raise TruncatedError(f"the items break off behind byte {end}")
+        if not found:
+            raise CorruptError(f"the table leads to byte {start}, where no item begins")
+        return found
+
+    # --- by walking ---
+
+    def _walked(self) -> tuple[array[int], array[int]]:
+        with self._lock:
+            if self._fragments is None:
+                offsets, lengths, self._end, self._complete = _native.walk_items(
+                    self.source.native, self.pixels.value
+                )
+                del offsets[:1], lengths[:1]  # the Basic Offset Table
+                self._first = self._group(offsets, lengths)
+                self._fragments = (offsets, lengths)
+            return self._fragments
+
+    def _group(self, offsets: array[int], lengths: array[int]) -> array[int] | None:
+        """Return the first fragment of each frame; None where every frame has one fragment."""
+        if len(offsets) == self.count or not self._complete and len(offsets) < self.count:
+            return None
+        if self.count == 1:
+            return array("Q", [0])
+        starts = array("Q")
+        for i, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
+            prefix = self.source.read_at(offset, min(length, _PREFIX))
+            if starts_frame(prefix, self.transfer_syntax):
+                starts.append(i)
+        if len(starts) == self.count and starts[0] == 0:
+            return starts
+        if len(offsets) < self.count:
+            return None
+        raise CorruptError(
+            f"{len(offsets)} fragments hold {self.count} frames without a usable offset table, and "
+            f"{len(starts)} of them look like the start of a frame: which belongs to which cannot "
+            "be told",
+            path=self.path,
+        )
+
+    def _pieces_by_walk(self, frame: int) -> list[tuple[int, int]]:
+        offsets, lengths = self._walked()
+        if self._first is None:
+            if frame >= len(offsets):
+                raise self._lacking(frame, f"there are {len(offsets)} whole items")
+            return [(offsets[frame], lengths[frame])]
+        if frame >= len(self._first):
+            raise self._lacking(frame, f"{len(self._first)} frames were found")
+        first = self._first[frame]
+        last = self._first[frame + 1] if frame + 1 < len(self._first) else len(offsets)
+        return [(offsets[i], lengths[i]) for i in range(first, last)]
+
+    def end_of_pixels(self) -> int:
+        """Return the offset behind the pixel data."""
+        if self.pixels.length is not None:
+            return self.pixels.value + self.pixels.length
+        self._walked()
+        return self._end
+
+
+def _syntax_of(found: StoredObject) -> str:
+    """Return the transfer syntax, or what the encoding shows where file meta do not say."""
+    syntax = found.transfer_syntax
+    encapsulated = found.pixels is not None and found.pixels.length is None
+    if encapsulated and syntax in (None, IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE):
+        raise CorruptError(
+            f"pixel data are encapsulated, but the transfer syntax is {syntax or 'absent'}: how "
+            "they are coded cannot be told",
+            path=found.header.path,
+            offset=found.pixels.value if found.pixels else None,
+        )
+    if encapsulated and syntax:
+        return syntax
+    if found.big_endian:
+        return EXPLICIT_BE
+    return EXPLICIT_LE if found.explicit_vr else IMPLICIT_LE
