@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 from array import array
+from typing import NamedTuple
 
 from dicomloom._native import frames as _native
 from dicomloom.codecs.base import Codec
@@ -38,6 +39,14 @@ def little_endian(code: str, data: bytes) -> array[int]:
     return numbers
 
 
+class _Table(NamedTuple):
+    """An offset table: where each frame's first item begins, and its bitstream's length."""
+
+    kind: str
+    starts: array[int]
+    lengths: array[int] | None
+
+
 class StoredFrames:
     """The frames of one object, still coded; may be used from many threads at once.
 
@@ -51,8 +60,6 @@ class StoredFrames:
     transfer_syntax : str
         The UID.
     codec : Codec
-    table : str
-        How frames are found: ``"native"``, ``"extended"``, ``"basic"`` or ``"walked"``.
     """
 
     def __init__(self, source: Source) -> None:
@@ -71,14 +78,19 @@ class StoredFrames:
         self.layout = layout_of(self.header, self.pixels.tag)
         self.count = frames_of(self.header)
         self._lock = threading.Lock()
-        self._starts: array[int] | None = None  # of each frame's first item, by a table
-        self._lengths: array[int] | None = None  # of each frame's bitstream, extended table
+        self._table: _Table | None = None
         self._fragments: tuple[array[int], array[int]] | None = None  # by walking
         self._first: array[int] | None = None  # each frame's first fragment; None: one to one
-        if self.pixels.length is not None:
-            self.table = "native"
-        else:
+        if self.encapsulated:
             self._open_tables()
+
+    @property
+    def table(self) -> str:
+        """How frames are found: ``"native"``, ``"extended"``, ``"basic"`` or ``"walked"``."""
+        if not self.encapsulated:
+            return "native"
+        table = self._table
+        return table.kind if table else "walked"
 
     @property
     def path(self) -> str | None:
@@ -113,9 +125,10 @@ class StoredFrames:
             if end > there:
                 raise self._lacking(frame, f"pixel data end at byte {there}, frame at {end}")
             return [(start, end - start)]
-        if self._starts is not None:
+        table = self._table
+        if table is not None:
             try:
-                return self._pieces_by_table(frame)
+                return self._pieces_by_table(table, frame)
             except (CorruptError, TruncatedError) as error:
                 self._distrust(str(error.message))
         return self._pieces_by_walk(frame)
@@ -148,13 +161,13 @@ class StoredFrames:
         the data set)."""
         if not self.encapsulated:
             return array("Q", [self.native_range(i)[0] // 8 for i in range(self.count)])
-        if self._starts is None:
-            offsets, _ = self._walked()
-            first = self._first
-            if first is None:
-                return offsets[: self.count]
-            return array("Q", [offsets[i] for i in first])
-        return array("Q", [start + 8 for start in self._starts])
+        table = self._table
+        if table is not None:
+            return array("Q", [start + 8 for start in table.starts])
+        offsets, _ = self._walked()
+        if self._first is None:
+            return offsets[: self.count]
+        return array("Q", [offsets[i] for i in self._first])
 
     def _lacking(self, frame: int, why: str) -> TruncatedError:
         return TruncatedError(
@@ -177,7 +190,6 @@ class StoredFrames:
             )
         size = struct.unpack("<L", head[4:])[0]
         base = start + 8 + size
-        self.table = "walked"
         trouble = self._extended(base) or (self._basic(start + 8, size, base) if size else None)
         if trouble:
             self._distrust(trouble)
@@ -193,9 +205,10 @@ class StoredFrames:
         starts = little_endian("Q", offsets)
         if max(starts) >= 1 << 62 or any(start % 2 for start in starts):
             return "the Extended Offset Table holds impossible offsets"
+        sizes = None
         if lengths is not None and len(lengths.value) == 8 * self.count:
-            self._lengths = little_endian("Q", lengths.value)
-        self._use(starts, base, "extended")
+            sizes = little_endian("Q", lengths.value)
+        self._use("extended", starts, sizes, base)
         return None
 
     def _basic(self, offset: int, size: int, base: int) -> str | None:
@@ -209,14 +222,13 @@ class StoredFrames:
             if start <= previous or start % 2:
                 return "the Basic Offset Table is not in ascending order, or odd"
             previous = start
-        self._use(array("Q", offsets), base, "basic")
+        self._use("basic", array("Q", offsets), None, base)
         return None
 
-    def _use(self, starts: array[int], base: int, kind: str) -> None:
+    def _use(self, kind: str, starts: array[int], lengths: array[int] | None, base: int) -> None:
         for i, start in enumerate(starts):
             starts[i] = start + base
-        self._starts = starts
-        self.table = kind
+        self._table = _Table(kind, starts, lengths)
 
     def _distrust(self, why: str) -> None:
         warnings.warn(
@@ -224,15 +236,12 @@ class StoredFrames:
             OffsetTableWarning,
             stacklevel=4,
         )
-        with self._lock:
-            self._starts = self._lengths = None
-            self.table = "walked"
+        self._table = None
 
-    def _pieces_by_table(self, frame: int) -> list[tuple[int, int]]:
-        starts, lengths = self._starts, self._lengths
-        assert starts is not None
+    def _pieces_by_table(self, table: _Table, frame: int) -> list[tuple[int, int]]:
+        kind, starts, lengths = table
         start = starts[frame]
-        if self.table == "extended":
+        if kind == "extended":
             # PS3.3 C.7.6.3.1.8: one fragment a frame.
             head = self.source.exactly(start, 8)
             tag, length = head[:4], struct.unpack("<L", head[4:])[0]
