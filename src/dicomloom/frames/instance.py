@@ -257,6 +257,10 @@ class Instance:
         """How many frames were written."""
         return self.body.frames if self._begun else 0
 
+    def size_with(self, pieces: Sequence[Buffer]) -> int:
+        """Return how large the file would be at most with one more frame."""
+        return self._reserved + self.body.size_with(pieces) + 1024
+
     def _head(self, frames: int, *, final: bool) -> Iterator[Buffer]:
         header = self._make_header(frames, final)
         tag = pixel_tag_of(self.body._layout) if isinstance(self.body, NativeBody) else 0x7FE00010
@@ -319,12 +323,15 @@ class Instance:
         self._partial.seal()
 
     def _put_head(self) -> None:
-        chunks = list(gathered(self._head(self.body.frames, final=True)))
-        size = _size(chunks)
+        # Twice in pieces rather than once in memory: the head has the offset table in it, and may
+        # have functional groups of every frame.
+        def head() -> Iterator[Buffer]:
+            return gathered(self._head(self.body.frames, final=True))
+
         old = self._partial
-        if size == self._reserved:
+        if sum(memoryview(chunk).nbytes for chunk in head()) == self._reserved:
             at = 0
-            for chunk in chunks:
+            for chunk in head():
                 view = memoryview(chunk).cast("B")
                 while view:
                     count = os.pwrite(old.file.fileno(), view, at)
@@ -334,7 +341,7 @@ class Instance:
         end = os.lseek(old.file.fileno(), 0, os.SEEK_END)
         new = Partial(self.path, visible=True)
         try:
-            for chunk in chunks:
+            for chunk in head():
                 new.file.write_all([chunk])
             copied = new.file.copy(old.file.fileno(), self._reserved, end)
             if copied != end - self._reserved:

@@ -1,0 +1,131 @@
+"""What a writer is given to begin with: a Dataset, a DICOM file, or a dict of keywords."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dicomloom.errors import TagError
+from dicomloom.frames.header import PIXEL_TAGS, Header, read_object
+from dicomloom.frames.output import new_uid
+from dicomloom.frames.sources import FileSource, StrPath
+from dicomloom.tags import nearest_keywords
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# PS3.3 A.8.2 to A.8.5, by (samples, bits allocated).
+_MULTI_FRAME_SC = {
+    (1, 1): "1.2.840.10008.5.1.4.1.1.7.1",
+    (1, 8): "1.2.840.10008.5.1.4.1.1.7.2",
+    (1, 16): "1.2.840.10008.5.1.4.1.1.7.3",
+    (3, 8): "1.2.840.10008.5.1.4.1.1.7.4",
+}
+_TYPE_2 = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+    "SeriesNumber",
+    "InstanceNumber",
+    "PatientOrientation",
+    "Laterality",
+)
+
+
+def read_template(template: Dataset | StrPath | Mapping[str, object]) -> Header:
+    """Return the header that a template stands for; its pixel data are ignored.
+
+    Raises
+    ------
+    TagError
+        A key of a dict is no keyword of PS3.6.
+    NotDicomError, TruncatedError, CorruptError, ReadError
+        The file cannot be read.
+    """
+    if isinstance(template, str | os.PathLike):
+        source = FileSource(template)
+        # Its elements are read when they are written: the file stays open as long as the header.
+        return read_object(source).header
+    from pydicom import Dataset, dcmwrite
+    from pydicom.datadict import tag_for_keyword
+
+    if isinstance(template, Dataset):
+        made = Dataset()
+        made.update({tag: template[tag] for tag in template.keys() if tag not in PIXEL_TAGS})
+    elif isinstance(template, Mapping):
+        made = Dataset()
+        for keyword, value in template.items():
+            if tag_for_keyword(str(keyword)) is None:
+                near = nearest_keywords(str(keyword))
+                hint = f"; did you mean {', '.join(near)}?" if near else ""
+                raise TagError(f'template: "{keyword}" is no keyword of PS3.6{hint}')
+            setattr(made, str(keyword), value)
+    else:
+        raise TypeError(
+            f"template must be a pydicom Dataset, a path or a dict, not {type(template).__name__}"
+        )
+    buffer = io.BytesIO()
+    made = Dataset({tag: made[tag] for tag in made.keys() if tag.group != 2})
+    dcmwrite(buffer, made, implicit_vr=False, little_endian=True)
+    if not buffer.getvalue():
+        return Header()
+    from dicomloom.frames.sources import BytesSource
+
+    return _header_of(BytesSource(buffer.getvalue()))
+
+
+def _header_of(source: object) -> Header:
+    from dicomloom._native import frames as native
+    from dicomloom.frames.header import Stored
+
+    header = Header()
+    for entry in native.list_elements(source.native, 0, True, False, stop_at_pixels=False):  # type: ignore[attr-defined]
+        header.elements[entry[0]] = Stored(source, *entry)  # type: ignore[arg-type]
+    return header
+
+
+def complete(header: Header, samples: int, bits: int) -> None:
+    """Add what no object can be without: UIDs, and, where no SOP class is given, a whole object.
+
+    Without SOPClassUID it becomes a Multi-frame Secondary Capture (PS3.3 A.8.2 to A.8.5), with the
+    mandatory attributes of its modules, empty where the standard lets them be.
+    """
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        if header.text(keyword) is None:
+            header.put(keyword, new_uid())
+    if header.text("SOPClassUID") is not None:
+        return
+    header.put("SOPClassUID", _MULTI_FRAME_SC.get((samples, bits), "1.2.840.10008.5.1.4.1.1.7"))
+    for keyword in _TYPE_2:
+        if keyword not in header:
+            header.put(keyword, "")
+    for keyword, value in (
+        ("Modality", "OT"),
+        ("ConversionType", "WSD"),
+        ("BurnedInAnnotation", "NO"),
+        ("ImageType", "DERIVED\\SECONDARY"),
+    ):
+        if header.text(keyword) is None:
+            header.put(keyword, value)
+    if "FrameIncrementPointer" not in header:
+        # PS3.3 C.8.6.3: frames need an order. A rate is the one that needs no value a frame.
+        if "FrameTime" not in header:
+            header.put("FrameTime", "40")
+        header.put("FrameIncrementPointer", b"\x18\x00\x63\x10")
+    if samples == 1 and bits > 1:
+        for keyword, value in (
+            ("PresentationLUTShape", "IDENTITY"),
+            ("RescaleIntercept", "0"),
+            ("RescaleSlope", "1"),
+            ("RescaleType", "US"),
+        ):
+            if keyword not in header:
+                header.put(keyword, value)
