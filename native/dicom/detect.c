@@ -136,3 +136,27 @@ dl_status dl_detect_syntax(dl_window *window, uint64_t offset, dl_syntax *syntax
     if (plausible(p, 8, other)) *syntax = other;
     return DL_OK;
 }
+
+dl_encoding dl_encoding_of(const uint8_t *uid, size_t size) {
+    while (size && (uid[size - 1] == 0 || uid[size - 1] == ' ')) size--;
+    static const struct {
+        const char *uid;
+        dl_encoding encoding;
+    } others[] = {
+        {"1.2.840.10008.1.2", DL_ENCODED_IMPLICIT},
+        {"1.2.840.10008.1.2.2", DL_ENCODED_BIG},
+        {"1.2.840.10008.1.2.1.99", DL_ENCODED_DEFLATED},
+        /* GE: big-endian pixels, little-endian header */
+        {"1.2.840.113619.5.2", DL_ENCODED_IMPLICIT},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (size == strlen(others[i].uid) && memcmp(uid, others[i].uid, size) == 0)
+            return others[i].encoding;
+    return DL_ENCODED_EXPLICIT; /* PS3.5 A.4: every other one, known or to come */
+}
+
+bool dl_is_meta(const uint8_t *head, dl_syntax syntax, dl_encoding data_set) {
+    /* A deflated data set may begin with any bytes: there the VR counts too. */
+    return dl_load_u16(head, syntax.big_endian) == 0x0002 &&
+           (data_set != DL_ENCODED_DEFLATED || dl_vr_from_bytes(head + 4) != DL_VR_NONE);
+}

@@ -1,5 +1,13 @@
 #include "dicomloom/dicom.h"
 
+dl_status dl_fail_tag(dl_error *error, dl_status code, uint32_t tag, uint64_t offset,
+                      const char *what) {
+    (void)dl_fail(error, code, offset, "%s (%04x,%04x) at byte %llu", what, DL_TAG_GROUP(tag),
+                  DL_TAG_ELEMENT(tag), (unsigned long long)offset);
+    if (error) error->tag = tag;
+    return code;
+}
+
 static bool is_letter(uint8_t byte) { return byte >= 'A' && byte <= 'Z'; }
 
 dl_status dl_element_read(dl_window *window, uint64_t offset, uint64_t limit, dl_syntax syntax,

@@ -46,6 +46,17 @@ const dl_vr_traits dl_vr_table[DL_VR_COUNT] = {
     [DL_VR_US_OR_SS_OR_OW] = {"US or SS or OW", DL_VR_NUMBER, 2},
 };
 
+dl_vr dl_vr_resolve(dl_vr vr, uint32_t length, bool is_signed) {
+    switch (vr) {
+    case DL_VR_US_OR_SS: return is_signed ? DL_VR_SS : DL_VR_US;
+    case DL_VR_US_OR_OW: return length > 2 ? DL_VR_OW : DL_VR_US;
+    case DL_VR_US_OR_SS_OR_OW: /* a table when it has more than one entry */
+        return length > 2 ? DL_VR_OW : is_signed ? DL_VR_SS : DL_VR_US;
+    case DL_VR_OB_OR_OW: return DL_VR_OW;
+    default: return vr;
+    }
+}
+
 #define AT(a, b) [a - 'A'][b - 'A']
 const uint8_t dl_vr_letters[26][26] = {
     AT('A', 'E') = DL_VR_AE, AT('A', 'S') = DL_VR_AS, AT('A', 'T') = DL_VR_AT,

@@ -2,8 +2,7 @@
 
 #include "dicomloom/dicom.h"
 
-dl_status dl_window_open(dl_window *window, const dl_source *source, size_t first,
-                         dl_error *error) {
+dl_status dl_window_attach(dl_window *window, const dl_source *source, dl_error *error) {
     if (!window->buffer) {
         window->buffer = malloc(DL_WINDOW_CAPACITY);
         if (!window->buffer) return dl_fail(error, DL_ERR_MEMORY, 0, "out of memory");
@@ -14,10 +13,17 @@ dl_status dl_window_open(dl_window *window, const dl_source *source, size_t firs
     window->end = DL_NO_END;
     window->size_known = false;
     window->bytes_read = 0;
-    size_t got = 0;
     window->length = 0;
+    return DL_OK;
+}
+
+dl_status dl_window_open(dl_window *window, const dl_source *source, size_t first,
+                         dl_error *error) {
+    dl_status status = dl_window_attach(window, source, error);
+    if (status != DL_OK) return status;
+    size_t got = 0;
     if (first > DL_WINDOW_FIRST) first = DL_WINDOW_FIRST;
-    dl_status status = source->read_at(source->context, 0, window->buffer, first, &got, error);
+    status = source->read_at(source->context, 0, window->buffer, first, &got, error);
     if (status != DL_OK) return status;
     window->length = window->bytes_read = got;
     if (got == 0) window->end = 0;
@@ -76,4 +82,11 @@ dl_status dl_window_size(dl_window *window, uint64_t *size, dl_error *error) {
     }
     *size = window->end;
     return DL_OK;
+}
+
+dl_status dl_window_truncated(dl_window *window, uint32_t tag, dl_error *error) {
+    uint64_t size;
+    dl_status status = dl_window_size(window, &size, error);
+    return status != DL_OK ? status
+                           : dl_fail_tag(error, DL_ERR_TRUNCATED, tag, size, "truncated in");
 }

@@ -5,14 +5,7 @@
 static dl_vr effective_vr(const dl_element *element, const dl_node *node, bool is_signed) {
     dl_vr vr = element->vr;
     if (vr == DL_VR_NONE || vr == DL_VR_UN) vr = node->vr;
-    switch (vr) {
-    case DL_VR_US_OR_SS: return is_signed ? DL_VR_SS : DL_VR_US;
-    case DL_VR_US_OR_OW: return element->length > 2 ? DL_VR_OW : DL_VR_US;
-    case DL_VR_US_OR_SS_OR_OW: /* a table when it has more than one entry */
-        return element->length > 2 ? DL_VR_OW : is_signed ? DL_VR_SS : DL_VR_US;
-    case DL_VR_OB_OR_OW: return DL_VR_OW;
-    default: return vr;
-    }
+    return dl_vr_resolve(vr, element->length, is_signed);
 }
 
 static dl_status read_items(pass *p, const dl_node *node, const dl_element *sequence,
@@ -36,7 +29,7 @@ dl_status dl_pass_take(pass *p, const dl_node *node, const dl_element *element, 
     if (sequence || undefined) {
         uint64_t items, until = undefined ? limit : element->value + element->length;
         if (until > limit) until = limit;
-        dl_status status = dl_pass_skip(p, IN_SEQUENCE, element->tag, element->value, until,
+        dl_status status = dl_pass_skip(p, DL_IN_SEQUENCE, element->tag, element->value, until,
                                         in->syntax, end, &items);
         if (status != DL_OK) return status;
         /* Without a path: items of a sequence, bytes of fragments up to their delimiter. */
@@ -203,7 +196,7 @@ static dl_status find_sign(pass *p, scope *in, uint64_t offset, uint64_t limit) 
         uint64_t items;
         dl_syntax inner = in->syntax;
         if (element.vr == DL_VR_UN) inner = (dl_syntax){false, false};
-        status = dl_pass_skip(p, IN_SEQUENCE, tag, element.value, limit, inner, &offset, &items);
+        status = dl_pass_skip(p, DL_IN_SEQUENCE, tag, element.value, limit, inner, &offset, &items);
         if (status != DL_OK) return DL_OK;
     }
     return DL_OK;
@@ -290,7 +283,7 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             if (!breaks && where != IN_UNDEFINED_ITEM) return DL_OK;
             uint64_t items;
             if (!breaks)
-                return dl_pass_skip(p, IN_ITEM, parent, offset, limit, in->syntax, end, &items);
+                return dl_pass_skip(p, DL_IN_ITEM, parent, offset, limit, in->syntax, end, &items);
         }
         if (tag == DL_TAG_CHARSET && element.length != DL_UNDEFINED_LENGTH) {
             status = read_charset(p, &element, in);
@@ -317,7 +310,8 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             uint64_t items;
             dl_syntax inner = in->syntax;
             if (element.vr == DL_VR_UN) inner = (dl_syntax){false, false};
-            status = dl_pass_skip(p, IN_SEQUENCE, tag, element.value, limit, inner, &after, &items);
+            status =
+                dl_pass_skip(p, DL_IN_SEQUENCE, tag, element.value, limit, inner, &after, &items);
             if (status != DL_OK) return status;
         }
         offset = after;
@@ -364,7 +358,7 @@ static dl_status read_items(pass *p, const dl_node *node, const dl_element *sequ
                                       sequence->tag, item.value, item_end, &after);
             if (!undefined) after = item_end;
         } else if (undefined) {
-            status = dl_pass_skip(p, IN_ITEM, sequence->tag, item.value, limit, inner.syntax,
+            status = dl_pass_skip(p, DL_IN_ITEM, sequence->tag, item.value, limit, inner.syntax,
                                   &after, &items);
         }
         if (status != DL_OK) return status;
@@ -374,5 +368,5 @@ static dl_status read_items(pass *p, const dl_node *node, const dl_element *sequ
     }
     *end = limit;
     if (defined) return DL_OK;
-    return dl_pass_skip(p, IN_SEQUENCE, sequence->tag, offset, limit, in->syntax, end, &items);
+    return dl_pass_skip(p, DL_IN_SEQUENCE, sequence->tag, offset, limit, in->syntax, end, &items);
 }

@@ -1,40 +1,9 @@
 /* One source to one row: file meta information, transfer syntax, data set. */
 #include "read.h"
 
-typedef enum encoding {
-    ENCODED_EXPLICIT,
-    ENCODED_IMPLICIT,
-    ENCODED_BIG,
-    ENCODED_DEFLATED
-} encoding;
-
-static encoding encoding_of(const uint8_t *uid, size_t size) {
-    while (size && (uid[size - 1] == 0 || uid[size - 1] == ' ')) size--;
-    static const struct {
-        const char *uid;
-        encoding encoding;
-    } others[] = {
-        {"1.2.840.10008.1.2", ENCODED_IMPLICIT},
-        {"1.2.840.10008.1.2.2", ENCODED_BIG},
-        {"1.2.840.10008.1.2.1.99", ENCODED_DEFLATED},
-        {"1.2.840.113619.5.2", ENCODED_IMPLICIT}, /* GE: big-endian pixels, little-endian header */
-    };
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (size == strlen(others[i].uid) && memcmp(uid, others[i].uid, size) == 0)
-            return others[i].encoding;
-    return ENCODED_EXPLICIT; /* PS3.5 A.4: every other one, known or to come */
-}
-
-/* Is this the head of an element of group 0002? A deflated data set may begin with any bytes: there
- * the VR counts too. The group length counts for nothing: it lies too often. */
-static bool is_meta(const uint8_t *p, dl_syntax syntax, encoding data_set) {
-    return dl_load_u16(p, syntax.big_endian) == 0x0002 &&
-           (data_set != ENCODED_DEFLATED || dl_vr_from_bytes(p + 4) != DL_VR_NONE);
-}
-
 /* Reads the elements of group 0002, up to the first that is none. */
 static dl_status read_meta(pass *p, const dl_start *start, scope *in, uint64_t *end,
-                           encoding *found_encoding) {
+                           dl_encoding *found_encoding) {
     const dl_nodes *nodes = &p->reader->plan->meta;
     uint64_t offset = start->offset;
     uint32_t previous = DL_TAG(0x0002, 0x0000);
@@ -46,7 +15,7 @@ static dl_status read_meta(pass *p, const dl_start *start, scope *in, uint64_t *
         dl_status status = dl_window_get(p->window, offset, 6, &value, p->error);
         if (status != DL_OK) return status;
         if (!value) break;
-        if (!is_meta(value, in->syntax, *found_encoding)) return DL_OK;
+        if (!dl_is_meta(value, in->syntax, *found_encoding)) return DL_OK;
         status =
             dl_element_read(p->window, offset, DL_NO_END, in->syntax, &element, &found, p->error);
         if (status == DL_ERR_TRUNCATED) return dl_pass_truncated(p, previous);
@@ -57,7 +26,7 @@ static dl_status read_meta(pass *p, const dl_start *start, scope *in, uint64_t *
         if (element.tag == DL_TAG_TRANSFER_SYNTAX) {
             status = dl_pass_value(p, &element, &value);
             if (status != DL_OK) return status;
-            *found_encoding = encoding_of(value, element.length);
+            *found_encoding = dl_encoding_of(value, element.length);
         }
         for (uint32_t i = 0; i < nodes->standard_count; i++) {
             uint64_t unused;
@@ -119,13 +88,13 @@ static dl_status read_file(pass *p) {
     scope in = plain_scope(start.syntax);
     uint64_t offset = start.offset, end;
     if (start.has_meta) {
-        encoding data_set = ENCODED_IMPLICIT;
+        dl_encoding data_set = DL_ENCODED_IMPLICIT;
         status = read_meta(p, &start, &in, &offset, &data_set);
         if (status != DL_OK) return status;
         const dl_nodes *wanted = &p->reader->plan->data_set;
         if (wanted->standard_count + wanted->private_count == 0) return DL_OK;
-        in = plain_scope((dl_syntax){data_set != ENCODED_IMPLICIT, data_set == ENCODED_BIG});
-        if (data_set == ENCODED_DEFLATED) return read_deflated(p, offset, &in);
+        in = plain_scope(dl_encoding_syntax(data_set));
+        if (data_set == DL_ENCODED_DEFLATED) return read_deflated(p, offset, &in);
         status = dl_detect_syntax(p->window, offset, &in.syntax, p->error);
         if (status != DL_OK) return status;
         const uint8_t *byte;

@@ -1,5 +1,5 @@
 /* What the files that read one source share: read.c (the file), data_set.c (elements that match),
- * value.c (values to cells), skip.c (what nobody wants). */
+ * value.c (values to cells). */
 #ifndef DICOMLOOM_SCAN_READ_H
 #define DICOMLOOM_SCAN_READ_H
 
@@ -29,14 +29,19 @@ dl_status dl_pass_fail(pass *p, dl_status code, uint32_t tag, uint64_t offset, c
 dl_status dl_pass_truncated(pass *p, uint32_t tag);
 dl_status dl_pass_out_of_memory(pass *p);
 
-/* skip.c */
-typedef enum frame_kind { IN_SEQUENCE, IN_ITEM } frame_kind;
-/* Walks from offset, inside a sequence or an item of undefined length, to where it ends: behind its
- * delimiter, at limit, or where a delimiter is missing. *items counts those of the outermost
- * sequence. Nesting costs a frame, not a call. */
-DL_NODISCARD dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset,
-                                    uint64_t limit, dl_syntax syntax, uint64_t *end,
-                                    uint64_t *items);
+/* dl_skip with what the pass holds. *end is where the sequence or item ends, *items counts those of
+ * the outermost sequence. */
+DL_NODISCARD static inline dl_status dl_pass_skip(pass *p, dl_inside what, uint32_t tag,
+                                                  uint64_t offset, uint64_t limit, dl_syntax syntax,
+                                                  uint64_t *end, uint64_t *items) {
+    const dl_skipper by = {p->window, &p->reader->frames, p->reader->limits.depth};
+    dl_skipped skipped;
+    dl_status status = dl_skip(&by, what, tag, offset, limit, syntax, &skipped, p->error);
+    if (status != DL_OK) return status;
+    *end = skipped.end;
+    *items = skipped.items;
+    return DL_OK;
+}
 
 /* value.c */
 /* The bytes of an element of defined length, valid until the next read. */

@@ -2,16 +2,11 @@
 #include "read.h"
 
 dl_status dl_pass_fail(pass *p, dl_status code, uint32_t tag, uint64_t offset, const char *what) {
-    (void)dl_fail(p->error, code, offset, "%s (%04x,%04x) at byte %llu", what, DL_TAG_GROUP(tag),
-                  DL_TAG_ELEMENT(tag), (unsigned long long)offset);
-    if (p->error) p->error->tag = tag;
-    return code;
+    return dl_fail_tag(p->error, code, tag, offset, what);
 }
 
 dl_status dl_pass_truncated(pass *p, uint32_t tag) {
-    uint64_t size;
-    dl_status status = dl_window_size(p->window, &size, p->error);
-    return status != DL_OK ? status : dl_pass_fail(p, DL_ERR_TRUNCATED, tag, size, "truncated in");
+    return dl_window_truncated(p->window, tag, p->error);
 }
 
 dl_status dl_pass_out_of_memory(pass *p) {

@@ -79,6 +79,9 @@ static inline dl_vr dl_vr_from_bytes(const uint8_t bytes[2]) {
     return first < 26 && second < 26 ? (dl_vr)dl_vr_letters[first][second] : DL_VR_NONE;
 }
 static inline bool dl_vr_is(dl_vr vr, unsigned flag) { return (dl_vr_table[vr].flags & flag) != 0; }
+/* What the dictionary leaves open, decided: `length` is that of the value, is_signed whether Pixel
+ * Representation (0028,0103) is 1. Other VRs stay as they are. */
+dl_vr dl_vr_resolve(dl_vr vr, uint32_t length, bool is_signed);
 
 /* --- tags --------------------------------------------------------------------------------------
  */
@@ -89,12 +92,18 @@ static inline bool dl_vr_is(dl_vr vr, unsigned flag) { return (dl_vr_table[vr].f
 #define DL_TAG_TRANSFER_SYNTAX DL_TAG(0x0002, 0x0010)
 #define DL_TAG_CHARSET DL_TAG(0x0008, 0x0005)
 #define DL_TAG_PIXEL_REPRESENTATION DL_TAG(0x0028, 0x0103)
+#define DL_TAG_FLOAT_PIXEL_DATA DL_TAG(0x7FE0, 0x0008)
+#define DL_TAG_DOUBLE_PIXEL_DATA DL_TAG(0x7FE0, 0x0009)
 #define DL_TAG_PIXEL_DATA DL_TAG(0x7FE0, 0x0010)
 #define DL_TAG_ITEM DL_TAG(0xFFFE, 0xE000)
 #define DL_TAG_ITEM_END DL_TAG(0xFFFE, 0xE00D)
 #define DL_TAG_SEQUENCE_END DL_TAG(0xFFFE, 0xE0DD)
 #define DL_UNDEFINED_LENGTH 0xFFFFFFFFu
 #define DL_NO_END UINT64_MAX
+
+/* Fills error with "<what> (gggg,eeee) at byte <offset>", and returns code. */
+dl_status dl_fail_tag(dl_error *error, dl_status code, uint32_t tag, uint64_t offset,
+                      const char *what);
 
 /* --- dictionary (PS3.6) ------------------------------------------------------------------------
  */
@@ -139,6 +148,9 @@ typedef struct dl_window {
  * and kept for the next source until dl_window_free. */
 DL_NODISCARD dl_status dl_window_open(dl_window *window, const dl_source *source, size_t first,
                                       dl_error *error);
+/* As dl_window_open, and reads nothing yet: for what does not begin at the first byte. */
+DL_NODISCARD dl_status dl_window_attach(dl_window *window, const dl_source *source,
+                                        dl_error *error);
 void dl_window_free(dl_window *window);
 /* Sets *bytes to `size` (at most DL_WINDOW_CAPACITY) bytes at offset, or to NULL where the source
  * ends before. */
@@ -156,6 +168,8 @@ static inline DL_NODISCARD dl_status dl_window_get(dl_window *window, uint64_t o
 }
 /* How many bytes the source has; asks it at most once. */
 DL_NODISCARD dl_status dl_window_size(dl_window *window, uint64_t *size, dl_error *error);
+/* DL_ERR_TRUNCATED: "truncated in (gggg,eeee) at byte <where the source ends>". */
+DL_NODISCARD dl_status dl_window_truncated(dl_window *window, uint32_t tag, dl_error *error);
 
 typedef struct dl_syntax {
     bool explicit_vr;
@@ -190,6 +204,46 @@ DL_NODISCARD dl_status dl_detect(dl_window *window, dl_start *start, dl_error *e
  * syntax promised and stays as it is where the bytes do not contradict it. */
 DL_NODISCARD dl_status dl_detect_syntax(dl_window *window, uint64_t offset, dl_syntax *syntax,
                                         dl_error *error);
+
+/* What a transfer syntax says of the data set's elements (PS3.5 A). */
+typedef enum dl_encoding {
+    DL_ENCODED_EXPLICIT,
+    DL_ENCODED_IMPLICIT,
+    DL_ENCODED_BIG,
+    DL_ENCODED_DEFLATED
+} dl_encoding;
+
+/* Of the value of (0002,0010), padding and all. */
+dl_encoding dl_encoding_of(const uint8_t *uid, size_t size);
+static inline dl_syntax dl_encoding_syntax(dl_encoding encoding) {
+    return (dl_syntax){encoding != DL_ENCODED_IMPLICIT, encoding == DL_ENCODED_BIG};
+}
+/* Are these 6 bytes the head of an element of group 0002? `data_set` is what is known so far of
+ * what follows. The group length counts for nothing: it lies too often. */
+bool dl_is_meta(const uint8_t *head, dl_syntax syntax, dl_encoding data_set);
+
+/* --- walking over what is not looked at --------------------------------------------------------
+ */
+
+typedef enum dl_inside { DL_IN_SEQUENCE, DL_IN_ITEM } dl_inside;
+
+typedef struct dl_skipper {
+    dl_window *window;
+    dl_bytes *frames; /* scratch: a frame a level */
+    uint32_t depth;   /* how deep sequences may nest */
+} dl_skipper;
+
+typedef struct dl_skipped {
+    uint64_t content; /* where the content ends: in front of a delimiter */
+    uint64_t end;     /* behind the delimiter; at the limit; or where a delimiter is missing */
+    uint64_t items;   /* of the outermost sequence */
+} dl_skipped;
+
+/* Walks from offset, inside a sequence or an item of undefined length, to where it ends. `tag` is
+ * the sequence's, for errors. Nesting costs a frame, not a call. */
+DL_NODISCARD dl_status dl_skip(const dl_skipper *by, dl_inside what, uint32_t tag, uint64_t offset,
+                               uint64_t limit, dl_syntax syntax, dl_skipped *skipped,
+                               dl_error *error);
 
 /* --- text --------------------------------------------------------------------------------------
  */

@@ -62,6 +62,12 @@ cdef extern from "dicomloom/dicom.h" nogil:
     const dl_vr_traits dl_vr_table[]
     dl_vr dl_vr_from_bytes(const uint8_t *text)
 
+    ctypedef struct dl_syntax:
+        bint explicit_vr
+        bint big_endian
+
+    const uint64_t DL_NO_END
+
     ctypedef struct dl_dictionary_entry:
         uint32_t tag
         uint32_t mask
@@ -75,6 +81,71 @@ cdef extern from "dicomloom/dicom.h" nogil:
     const dl_dictionary_entry *dl_dictionary_find_keyword(const char *keyword, size_t size)
     const dl_dictionary_entry *dl_dictionary_at(size_t index)
     dl_vr dl_dictionary_vr(uint32_t tag)
+
+
+cdef extern from "dicomloom/frames.h" nogil:
+    ctypedef struct dl_entry:
+        uint64_t offset
+        uint64_t value
+        uint64_t length
+        uint64_t end
+        uint32_t tag
+        dl_vr vr
+        bint undefined
+
+    ctypedef struct dl_lister:
+        pass
+
+    enum: DL_LIST_DEPTH
+
+    dl_status dl_lister_open(dl_lister *lister, const dl_source *source, uint32_t depth,
+                             dl_error *error)
+    void dl_lister_free(dl_lister *lister)
+    dl_status dl_list_elements(dl_lister *lister, uint64_t offset, uint64_t limit,
+                               dl_syntax syntax, bint stop_at_pixels, dl_bytes *entries,
+                               dl_error *error)
+
+    ctypedef struct dl_header:
+        uint64_t start
+        uint64_t data_set
+        uint64_t size
+        dl_syntax syntax
+        bint deflated
+        bint has_transfer_syntax
+        uint8_t transfer_syntax_size
+        uint8_t transfer_syntax[64]
+
+    dl_status dl_list_header(dl_lister *lister, dl_header *header, dl_bytes *entries,
+                             dl_error *error)
+
+    ctypedef struct dl_item_list:
+        dl_bytes starts
+        dl_bytes ends
+        dl_bytes undefined
+
+    void dl_item_list_free(dl_item_list *items)
+    dl_status dl_list_items(dl_lister *lister, const dl_entry *sequence, dl_syntax syntax,
+                            dl_item_list *items, dl_error *error)
+
+    ctypedef struct dl_fragments:
+        dl_bytes offsets
+        dl_bytes lengths
+        uint64_t end
+        bint complete
+
+    void dl_fragments_free(dl_fragments *fragments)
+    dl_status dl_walk_fragments(const dl_source *source, uint64_t offset, uint64_t limit,
+                                dl_fragments *fragments, dl_error *error)
+    dl_status dl_frame_fragments(const dl_source *source, uint64_t start, uint64_t end,
+                                 dl_fragments *fragments, dl_error *error)
+
+    ctypedef struct dl_recoding:
+        dl_syntax from_syntax "from"
+        bint to_explicit
+        bint is_signed
+
+    dl_status dl_recode(dl_lister *lister, const dl_recoding *how, uint64_t offset, uint64_t end,
+                        dl_bytes *into, dl_error *error)
 
 
 cdef extern from "dicomloom/scan.h" nogil:

@@ -17,19 +17,8 @@ from libc.string cimport memcpy, memset
 
 from dicomloom._native.core cimport *
 
-from dicomloom.errors import LimitError, TruncatedError, from_native
+include "errors.pxi"
 
-cdef dict CODES = {
-    DL_ERR_MEMORY: "memory",
-    DL_ERR_IO: "io",
-    DL_ERR_NOT_DICOM: "not-dicom",
-    DL_ERR_TRUNCATED: "truncated",
-    DL_ERR_CORRUPT: "corrupt",
-    DL_ERR_LIMIT: "limit",
-    DL_ERR_UNSUPPORTED: "unsupported",
-    DL_ERR_ARGUMENT: "argument",
-    DL_ERR_STOPPED: "stopped",
-}
 cdef dict TYPES = {
     "text": DL_COLUMN_TEXT,
     "int64": DL_COLUMN_INT64,
@@ -38,24 +27,6 @@ cdef dict TYPES = {
 }
 cdef dict TYPE_NAMES = {code: name for name, code in TYPES.items()}
 cdef tuple ERRORS = ("keep", "skip", "only")  # in the order of dl_errors
-
-
-cdef object error_of(const dl_error *error, path=None):
-    return from_native(
-        CODES.get(error.code, "argument"),
-        error.message.decode("utf-8", "replace"),
-        error.os_error,
-        error.offset,
-        error.tag,
-        path,
-    )
-
-
-cdef check(dl_status status, const dl_error *error, path=None):
-    if status == DL_ERR_MEMORY:
-        raise MemoryError()
-    if status != DL_OK:
-        raise error_of(error, path)
 
 
 cdef class Plan:
@@ -330,6 +301,21 @@ cdef Table table_of(dl_table *table, tuple names):
 
 include "arrow.pxi"
 include "source.pxi"
+
+
+cdef dl_status open_inflated(void *context, const dl_source *raw, uint64_t offset,
+                             dl_source *inflated, dl_error *error) noexcept with gil:
+    """context: (what makes the reader from a function that reads deflated bytes, failures)."""
+    cdef PythonSource state = PythonSource.__new__(PythonSource)
+    factory, state.failures = <tuple>context
+    try:
+        state.below = raw
+        state.start = offset
+        state.reader = factory(state.below_read)
+        fill_python_source(inflated, state)
+        return DL_OK
+    except BaseException as failure:
+        return python_failed(error, offset, state.failures, failure)
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -1,4 +1,8 @@
-# Included by scan.pyx: byte sources that are Python objects, which need the GIL.
+# Included by the .pyx files, after errors.pxi: byte sources that are Python objects, which need the
+# GIL.
+
+from dicomloom.errors import LimitError, TruncatedError
+
 
 cdef class PythonSource:
     """A dl_source over an object with read_at(offset, size) -> bytes and size() -> int."""
@@ -73,18 +77,3 @@ cdef void fill_python_source(dl_source *source, PythonSource state) noexcept:
     source.read_at = python_read_at
     source.size = python_size
     source.close = python_close
-
-
-cdef dl_status open_inflated(void *context, const dl_source *raw, uint64_t offset,
-                             dl_source *inflated, dl_error *error) noexcept with gil:
-    """context: (what makes the reader from a function that reads deflated bytes, failures)."""
-    cdef PythonSource state = PythonSource.__new__(PythonSource)
-    factory, state.failures = <tuple>context
-    try:
-        state.below = raw
-        state.start = offset
-        state.reader = factory(state.below_read)
-        fill_python_source(inflated, state)
-        return DL_OK
-    except BaseException as failure:
-        return python_failed(error, offset, state.failures, failure)

@@ -1,47 +1,48 @@
-/* What nobody wants: sequences and items are hopped over, or walked to their delimiters. */
-#include "read.h"
+/* What nobody looks at: sequences and items are hopped over, or walked to their delimiters. */
+#include "dicomloom/dicom.h"
 
 typedef struct frame {
-    frame_kind kind;
+    dl_inside kind;
     dl_syntax syntax;
 } frame;
 
-dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset, uint64_t limit,
-                       dl_syntax syntax, uint64_t *end, uint64_t *items) {
-    dl_bytes *stack = &p->reader->frames;
-    uint32_t depth = 1, sequences = kind == IN_SEQUENCE, deepest = p->reader->limits.depth;
+dl_status dl_skip(const dl_skipper *by, dl_inside what, uint32_t tag, uint64_t offset,
+                  uint64_t limit, dl_syntax syntax, dl_skipped *skipped, dl_error *error) {
+    dl_bytes *stack = by->frames;
+    dl_window *window = by->window;
+    uint32_t depth = 1, sequences = what == DL_IN_SEQUENCE, deepest = by->depth;
+    uint64_t items = 0;
     stack->length = 0;
     if (dl_bytes_reserve(stack, (2 * (size_t)deepest + 2) * sizeof(frame)) != DL_OK)
-        return dl_pass_out_of_memory(p);
+        return dl_fail(error, DL_ERR_MEMORY, 0, "out of memory");
     frame *frames = (frame *)(void *)stack->data;
-    frames[0] = (frame){kind, syntax};
-    *items = 0;
+    frames[0] = (frame){what, syntax};
     while (depth > 0) {
         frame *top = &frames[depth - 1];
         dl_element element;
         bool found;
         dl_status status =
-            dl_element_read(p->window, offset, limit, top->syntax, &element, &found, p->error);
+            dl_element_read(window, offset, limit, top->syntax, &element, &found, error);
         if (status == DL_ERR_TRUNCATED && limit != DL_NO_END && limit - offset < 12)
             found = false, offset = limit; /* less than a header is left of the parent */
         else if (status == DL_ERR_TRUNCATED)
-            return dl_pass_truncated(p, tag);
+            return dl_window_truncated(window, tag, error);
         else if (status != DL_OK)
             return status;
         if (!found) {
-            if (offset < limit) return dl_pass_truncated(p, tag);
-            *end = limit;
+            if (offset < limit) return dl_window_truncated(window, tag, error);
+            *skipped = (dl_skipped){limit, limit, items};
             return DL_OK;
         }
+        skipped->content = offset;
         uint64_t next = element.value + element.length;
         bool undefined = element.length == DL_UNDEFINED_LENGTH;
-        if (top->kind == IN_SEQUENCE) {
+        if (top->kind == DL_IN_SEQUENCE) {
             if (element.tag == DL_TAG_ITEM) {
-                if (depth == 1) ++*items;
+                if (depth == 1) items++;
                 if (undefined) {
-                    frames[depth] = (frame){IN_ITEM, top->syntax};
-                    status =
-                        dl_detect_syntax(p->window, element.value, &frames[depth].syntax, p->error);
+                    frames[depth] = (frame){DL_IN_ITEM, top->syntax};
+                    status = dl_detect_syntax(window, element.value, &frames[depth].syntax, error);
                     if (status != DL_OK) return status;
                     depth++;
                     next = element.value;
@@ -65,15 +66,16 @@ dl_status dl_pass_skip(pass *p, frame_kind kind, uint32_t tag, uint64_t offset, 
             next = offset;
         } else if (undefined) {
             if (sequences >= deepest)
-                return dl_pass_fail(p, DL_ERR_LIMIT, tag, offset, "sequences nest too deep in");
+                return dl_fail_tag(error, DL_ERR_LIMIT, tag, offset, "sequences nest too deep in");
             /* PS3.5 6.2.2: UN of undefined length holds implicit VR little endian. */
             dl_syntax inner = element.vr == DL_VR_UN ? (dl_syntax){false, false} : top->syntax;
-            frames[depth++] = (frame){IN_SEQUENCE, inner};
+            frames[depth++] = (frame){DL_IN_SEQUENCE, inner};
             sequences++;
             next = element.value;
         }
         offset = next < limit ? next : limit; /* a length never leads out of its parent */
     }
-    *end = offset;
+    skipped->end = offset;
+    skipped->items = items;
     return DL_OK;
 }

@@ -1,0 +1,285 @@
+# cython: language_level=3, embedsignature=True
+"""native/frames for Python: conversion, lifetimes, and the GIL; no policy.
+
+A `source` is an open file descriptor (which stays open), a bytes-like object, or an object with
+read_at(offset, size) -> bytes and size() -> int. An Element is a tuple (tag, vr, offset, value,
+length, end, undefined): `offset` of its header, `value` of its first value byte, `length` of the
+value without a delimiter, `end` behind all of it.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from cpython cimport array
+
+from dicomloom._native.core cimport *
+
+import array
+
+include "errors.pxi"
+include "source.pxi"
+
+cdef array.array OFFSETS = array.array("Q")  # what array.clone takes its type from
+cdef tuple VRS = tuple(
+    dl_vr_table[<int>i].name.decode("ascii") for i in range(<int>DL_VR_COUNT)
+)
+
+
+cdef class Source:
+    """A dl_source over what was given; its end gives everything back."""
+
+    cdef dl_source source
+    cdef dl_memory memory
+    cdef Py_buffer view
+    cdef bint viewed
+    cdef list failures
+
+    def __cinit__(self, given):
+        cdef PythonSource state
+        self.failures = []
+        if isinstance(given, int):
+            dl_source_descriptor(&self.source, given)
+            self.source.close = NULL  # it is the caller's
+        elif hasattr(given, "read_at"):
+            state = PythonSource.__new__(PythonSource)
+            state.reader = given
+            state.failures = self.failures
+            fill_python_source(&self.source, state)
+        else:
+            PyObject_GetBuffer(given, &self.view, PyBUF_SIMPLE)
+            self.viewed = True
+            self.memory.data = <const uint8_t *>self.view.buf
+            self.memory.size = self.view.len
+            dl_source_memory(&self.source, &self.memory)
+
+    def __dealloc__(self):
+        dl_source_close(&self.source)
+        if self.viewed:
+            PyBuffer_Release(&self.view)
+
+    cdef check(self, dl_status status, const dl_error *error):
+        if status == DL_OK:
+            return
+        for failure in self.failures:
+            if not isinstance(failure, Exception):
+                raise failure  # Ctrl-C and the like are no fault of the source
+        if status == DL_ERR_MEMORY:
+            raise MemoryError()
+        raise error_of(error) from (self.failures[0] if self.failures else None)
+
+
+cdef class Lister:
+    """A dl_lister and the source it reads."""
+
+    cdef dl_lister lister
+    cdef Source source
+
+    def __cinit__(self, source, uint32_t depth):
+        cdef dl_error error
+        self.source = Source(source)
+        check(dl_lister_open(&self.lister, &self.source.source, depth, &error), &error)
+
+    def __dealloc__(self):
+        dl_lister_free(&self.lister)
+
+
+cdef dl_syntax syntax_of(bint explicit_vr, bint big_endian) noexcept:
+    cdef dl_syntax syntax
+    syntax.explicit_vr = explicit_vr
+    syntax.big_endian = big_endian
+    return syntax
+
+
+cdef list elements_of(const dl_bytes *entries):
+    cdef const dl_entry *entry = <const dl_entry *>entries.data
+    cdef size_t count = entries.length // sizeof(dl_entry)
+    cdef list made = []
+    for i in range(count):
+        made.append((
+            entry[i].tag,
+            VRS[<int>entry[i].vr],
+            entry[i].offset,
+            entry[i].value,
+            entry[i].length,
+            None if entry[i].end == DL_NO_END else entry[i].end,
+            bool(entry[i].undefined),
+        ))
+    return made
+
+
+cdef array.array offsets_of(dl_bytes *numbers):
+    """An array('Q') of what stands in numbers, which are freed."""
+    cdef size_t count = numbers.length // sizeof(uint64_t)
+    cdef array.array made = array.clone(OFFSETS, count, False)
+    if count:
+        memcpy(made.data.as_voidptr, numbers.data, count * sizeof(uint64_t))
+    dl_bytes_free(numbers)
+    return made
+
+
+cdef class Header:
+    """The head of a file; see dl_header."""
+
+    cdef readonly uint64_t start
+    cdef readonly uint64_t data_set
+    cdef readonly uint64_t size
+    cdef readonly str transfer_syntax
+    cdef readonly list meta
+    cdef readonly bint explicit_vr
+    cdef readonly bint big_endian
+    cdef readonly bint deflated
+
+
+def read_header(source):
+    """Find where everything is: preamble, file meta information, encoding."""
+    cdef Lister lister = Lister(source, DL_LIST_DEPTH)
+    cdef Header made = Header.__new__(Header)
+    cdef dl_header header
+    cdef dl_bytes entries
+    cdef dl_error error
+    cdef dl_status status
+    memset(&entries, 0, sizeof(entries))
+    try:
+        with nogil:
+            status = dl_list_header(&lister.lister, &header, &entries, &error)
+        lister.source.check(status, &error)
+        made.meta = elements_of(&entries)
+    finally:
+        dl_bytes_free(&entries)
+    made.start = header.start
+    made.data_set = header.data_set
+    made.size = header.size
+    made.explicit_vr = header.syntax.explicit_vr
+    made.big_endian = header.syntax.big_endian
+    made.deflated = header.deflated
+    if header.has_transfer_syntax:
+        made.transfer_syntax = header.transfer_syntax[:header.transfer_syntax_size].decode(
+            "ascii", "replace"
+        )
+    return made
+
+
+def list_elements(source, uint64_t offset, bint explicit_vr, bint big_endian, *, end=None,
+                  bint stop_at_pixels=True, uint32_t max_depth=DL_LIST_DEPTH):
+    """List the elements of the outermost level from offset on; see dl_list_elements."""
+    cdef Lister lister = Lister(source, max_depth)
+    cdef dl_syntax syntax = syntax_of(explicit_vr, big_endian)
+    cdef uint64_t limit = DL_NO_END if end is None else end
+    cdef dl_bytes entries
+    cdef dl_error error
+    cdef dl_status status
+    memset(&entries, 0, sizeof(entries))
+    try:
+        with nogil:
+            status = dl_list_elements(&lister.lister, offset, limit, syntax, stop_at_pixels,
+                                      &entries, &error)
+        lister.source.check(status, &error)
+        return elements_of(&entries)
+    finally:
+        dl_bytes_free(&entries)
+
+
+def sequence_items(source, element, bint explicit_vr, bint big_endian,
+                   uint32_t max_depth=DL_LIST_DEPTH):
+    """Where the items of a sequence have their content: (starts, ends, undefined).
+
+    undefined: bytes, 1 for each item of undefined length.
+    """
+    cdef Lister lister = Lister(source, max_depth)
+    cdef dl_syntax syntax = syntax_of(explicit_vr, big_endian)
+    cdef dl_item_list items
+    cdef dl_entry entry
+    cdef dl_error error
+    cdef dl_status status
+    memset(&items, 0, sizeof(items))
+    entry.tag, vr, entry.offset, entry.value, entry.length, end, entry.undefined = element
+    entry.end = DL_NO_END if end is None else end
+    entry.vr = <dl_vr><int>VRS.index(vr)
+    try:
+        with nogil:
+            status = dl_list_items(&lister.lister, &entry, syntax, &items, &error)
+        lister.source.check(status, &error)
+        undefined = PyBytes_FromStringAndSize(
+            <const char *>items.undefined.data, items.undefined.length
+        )
+        return offsets_of(&items.starts), offsets_of(&items.ends), undefined
+    finally:
+        dl_item_list_free(&items)
+
+
+def walk_items(source, uint64_t offset, limit=None):
+    """All items of encapsulated pixel data, the basic offset table first.
+
+    offset: of the first byte behind the header of PixelData; limit: where to stop at the latest.
+    Returns (offsets, lengths, end, complete).
+    """
+    cdef Source opened = Source(source)
+    cdef uint64_t until = DL_NO_END if limit is None else limit
+    cdef dl_fragments fragments
+    cdef dl_error error
+    cdef dl_status status
+    memset(&fragments, 0, sizeof(fragments))
+    try:
+        with nogil:
+            status = dl_walk_fragments(&opened.source, offset, until, &fragments, &error)
+        opened.check(status, &error)
+        return (
+            offsets_of(&fragments.offsets),
+            offsets_of(&fragments.lengths),
+            fragments.end,
+            bool(fragments.complete),
+        )
+    finally:
+        dl_fragments_free(&fragments)
+
+
+def fragment_items(source, uint64_t start, end):
+    """One frame's fragments, [(offset, length)]: the items in [start, end).
+
+    A sequence delimiter ends them early; with end None only that does. CorruptError where something
+    is no item, or does not end with `end`.
+    """
+    cdef Source opened = Source(source)
+    cdef uint64_t until = DL_NO_END if end is None else end
+    cdef dl_fragments fragments
+    cdef const uint64_t *offsets
+    cdef const uint64_t *lengths
+    cdef dl_error error
+    cdef dl_status status
+    memset(&fragments, 0, sizeof(fragments))
+    try:
+        with nogil:
+            status = dl_frame_fragments(&opened.source, start, until, &fragments, &error)
+        opened.check(status, &error)
+        offsets = <const uint64_t *>fragments.offsets.data
+        lengths = <const uint64_t *>fragments.lengths.data
+        return [
+            (offsets[i], lengths[i])
+            for i in range(<size_t>(fragments.offsets.length // sizeof(uint64_t)))
+        ]
+    finally:
+        dl_fragments_free(&fragments)
+
+
+def recode(source, uint64_t offset, uint64_t end, bint from_explicit, bint from_big_endian,
+           bint to_explicit, *, bint signed=False, uint32_t max_depth=DL_LIST_DEPTH):
+    """Encode the elements in [offset, end) as explicit or implicit VR little endian."""
+    cdef Lister lister = Lister(source, max_depth)
+    cdef dl_recoding how
+    cdef dl_bytes into
+    cdef dl_error error
+    cdef dl_status status
+    memset(&into, 0, sizeof(into))
+    how.from_syntax = syntax_of(from_explicit, from_big_endian)
+    how.to_explicit = to_explicit
+    how.is_signed = signed
+    try:
+        with nogil:
+            status = dl_recode(&lister.lister, &how, offset, end, &into, &error)
+        lister.source.check(status, &error)
+        return PyBytes_FromStringAndSize(<const char *>into.data, into.length)
+    finally:
+        dl_bytes_free(&into)
