@@ -337,12 +337,18 @@ def _read_object(source: Source) -> StoredObject:
     if not explicit or big:
         end = offset if pixels else entries[-1][5] if entries else start
         data = _native.recode(source.native, start, end, explicit, big, True)
-        held: Source = BytesSource(data)
-        held.path = source.path
-        entries = _native.list_elements(data, 0, True, False, stop_at_pixels=False)
+        header.elements = header_of(data).elements
     else:
-        held = source
-    for entry in entries:
-        if entry[0] & 0xFFFF:  # group lengths are retired, and would be wrong
-            header.elements[entry[0]] = Stored(held, *entry)
+        for entry in entries:
+            if entry[0] & 0xFFFF:  # group lengths are retired, and would be wrong
+                header.elements[entry[0]] = Stored(source, *entry)
     return StoredObject(header, source, found.transfer_syntax, explicit, big, pixels)
+
+
+def header_of(data: bytes) -> Header:
+    """Return the header whose elements are these bytes, in explicit VR little endian."""
+    header = Header()
+    source = BytesSource(data)
+    for entry in _native.list_elements(data, 0, True, False, stop_at_pixels=False):
+        header.elements[entry[0]] = Stored(source, *entry)
+    return header

@@ -55,7 +55,7 @@ class Output:
         max_instance_bytes: int | None = None,
         max_instance_frames: int | None = None,
     ) -> None:
-        self._path = os.fspath(path)
+        self.path = os.fspath(path)
         self._most_bytes = max_instance_bytes
         self._most_frames = max_instance_frames
         self._concatenated = max_instance_bytes is not None or max_instance_frames is not None
@@ -72,8 +72,8 @@ class Output:
 
     def _instance_path(self, number: int) -> str:
         if not self._concatenated:
-            return self._path
-        stem, suffix = os.path.splitext(self._path)
+            return self.path
+        stem, suffix = os.path.splitext(self.path)
         return f"{stem}-{number}{suffix}"
 
     def begin(

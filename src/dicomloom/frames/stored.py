@@ -7,7 +7,7 @@ import sys
 import threading
 import warnings
 from array import array
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom._native import frames as _native
 from dicomloom.codecs.base import Codec
@@ -23,6 +23,9 @@ from dicomloom.errors import (
 from dicomloom.frames.header import EXTENDED_LENGTHS, EXTENDED_TABLE, StoredObject, read_object
 from dicomloom.frames.pixels import frames_of, layout_of
 from dicomloom.frames.sources import Source
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
@@ -105,6 +108,18 @@ class StoredFrames:
     def close(self) -> None:
         """Close the file."""
         self.source.close()
+
+    def dataset(self) -> Dataset:
+        """Return the data set without its pixels, as pydicom reads it."""
+        import io
+
+        from pydicom import dcmread
+        from pydicom.uid import UID
+
+        head = self.header.file_meta(EXPLICIT_LE) + b"".join(self.header.data_set())
+        found = dcmread(io.BytesIO(head))
+        found.file_meta.TransferSyntaxUID = UID(self.transfer_syntax)
+        return found
 
     # --- where frames are ---
 

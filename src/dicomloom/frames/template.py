@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dicomloom.errors import TagError
-from dicomloom.frames.header import PIXEL_TAGS, Header, read_object
+from dicomloom.frames.header import PIXEL_TAGS, Header, header_of, read_object
 from dicomloom.frames.output import new_uid
-from dicomloom.frames.sources import FileSource, StrPath
+from dicomloom.frames.sources import FileSource, Source, StrPath
 from dicomloom.tags import nearest_keywords
 
 if TYPE_CHECKING:
@@ -40,8 +40,13 @@ _TYPE_2 = (
 )
 
 
-def read_template(template: Dataset | StrPath | Mapping[str, object]) -> Header:
+def read_template(
+    template: Dataset | StrPath | Mapping[str, object],
+) -> tuple[Header, Source | None]:
     """Return the header that a template stands for; its pixel data are ignored.
+
+    Elements of a file are read when they are written: the second value is the file, to be closed
+    when that is done.
 
     Raises
     ------
@@ -52,14 +57,16 @@ def read_template(template: Dataset | StrPath | Mapping[str, object]) -> Header:
     """
     if isinstance(template, str | os.PathLike):
         source = FileSource(template)
-        # Its elements are read when they are written: the file stays open as long as the header.
-        return read_object(source).header
+        try:
+            return read_object(source).header, source
+        except BaseException:
+            source.close()
+            raise
     from pydicom import Dataset, dcmwrite
     from pydicom.datadict import tag_for_keyword
 
     if isinstance(template, Dataset):
-        made = Dataset()
-        made.update({tag: template[tag] for tag in template.keys() if tag not in PIXEL_TAGS})
+        made = template
     elif isinstance(template, Mapping):
         made = Dataset()
         for keyword, value in template.items():
@@ -73,23 +80,11 @@ def read_template(template: Dataset | StrPath | Mapping[str, object]) -> Header:
             f"template must be a pydicom Dataset, a path or a dict, not {type(template).__name__}"
         )
     buffer = io.BytesIO()
-    made = Dataset({tag: made[tag] for tag in made.keys() if tag.group != 2})
-    dcmwrite(buffer, made, implicit_vr=False, little_endian=True)
-    if not buffer.getvalue():
-        return Header()
-    from dicomloom.frames.sources import BytesSource
-
-    return _header_of(BytesSource(buffer.getvalue()))
-
-
-def _header_of(source: object) -> Header:
-    from dicomloom._native import frames as native
-    from dicomloom.frames.header import Stored
-
-    header = Header()
-    for entry in native.list_elements(source.native, 0, True, False, stop_at_pixels=False):  # type: ignore[attr-defined]
-        header.elements[entry[0]] = Stored(source, *entry)  # type: ignore[arg-type]
-    return header
+    kept = Dataset(
+        {tag: made[tag] for tag in made.keys() if tag.group != 2 and tag not in PIXEL_TAGS}
+    )
+    dcmwrite(buffer, kept, implicit_vr=False, little_endian=True)
+    return header_of(buffer.getvalue()), None
 
 
 def complete(header: Header, samples: int, bits: int) -> None:

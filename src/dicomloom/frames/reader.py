@@ -1,0 +1,295 @@
+"""`FrameReader`: the frames of an object of any size, one at a time, from many threads."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex, overload
+
+from dicomloom.codecs.base import Decoder
+from dicomloom.codecs.layout import Layout
+from dicomloom.errors import DicomloomError, PixelError
+from dicomloom.frames.concatenation import ordered
+from dicomloom.frames.sources import StrPath, open_source
+from dicomloom.frames.stored import StoredFrames
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pydicom import Dataset
+    from typing_extensions import Buffer, Self
+
+
+class FrameReader:
+    """Read the frames of a DICOM object, or of a concatenation, without holding them.
+
+    Parameters
+    ----------
+    source : path, bytes-like, seekable file object, or a sequence of these
+        One object; or the instances of a concatenation in any order, which are read as one.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``(frames, rows, columns)`` or ``(frames, rows, columns, samples)``.
+    dtype : numpy.dtype
+        Of a sample. One-bit pixels are given as uint8 0 and 1.
+    photometric : str
+        What the samples of a frame mean as they are given: RGB where a codec undid a color
+        transform; native, RLE and JPEG-LS frames stay in the color space they are stored in.
+
+    Raises
+    ------
+    NotDicomError
+        There are no pixel data.
+    CorruptError, TruncatedError, UnsupportedError, ReadError, MissingDependencyError
+
+    Notes
+    -----
+    Frames are read with pread and found by the Extended or Basic Offset Table or, where there is
+    none or it is broken, by one pass over the headers of the items. Holds 16 bytes a frame; a frame
+    is decoded when it is asked for and not kept. May be used from many threads at once. The frames
+    of a deflated file are found by inflating from the start, fast in ascending order only.
+
+    Examples
+    --------
+    >>> from pydicom.data import get_testdata_file
+    >>> reader = FrameReader(get_testdata_file("SC_rgb_rle_2frame.dcm"))
+    >>> reader.shape, reader.dtype, reader[1].shape
+    ((2, 100, 100, 3), dtype('uint8'), (100, 100, 3))
+    """
+
+    def __init__(
+        self, source: StrPath | Buffer | BinaryIO | Sequence[StrPath | Buffer | BinaryIO]
+    ) -> None:
+        parts = list(source) if isinstance(source, list | tuple) else [source]
+        self._parts: list[StoredFrames] = []
+        try:
+            for part in parts:
+                opened = open_source(part)
+                try:
+                    self._parts.append(StoredFrames(opened))
+                except BaseException:
+                    opened.close()
+                    raise
+            if len(self._parts) > 1:
+                self._parts = ordered(self._parts)
+        except BaseException:
+            self.close()
+            raise
+        first = self._parts[0]
+        self._decoders: list[Decoder | None] = [None] * len(self._parts)
+        self._starts = [0]
+        for stored in self._parts:
+            self._starts.append(self._starts[-1] + stored.count)
+        self.transfer_syntax = first.transfer_syntax
+        self.count = self._starts[-1]
+        self._dataset: Dataset | None = None
+
+    # --- what it is ---
+
+    @property
+    def layout(self) -> Layout:
+        """What a frame looks like as it is given."""
+        return self._decoder(0).layout
+
+    @property
+    def photometric(self) -> str:
+        """PhotometricInterpretation of the frames as they are given."""
+        return self.layout.photometric
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Frames, rows, columns, and samples where there are several."""
+        return (self.count, *self.layout.shape)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """What is read at once: a frame."""
+        return (1, *self.layout.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a sample."""
+        import numpy as np
+
+        return np.dtype(self.layout.dtype)
+
+    @property
+    def offset_table(self) -> str:
+        """How frames are found: ``"native"``, ``"extended"``, ``"basic"`` or ``"walked"``."""
+        return self._parts[0].table
+
+    @property
+    def offsets(self) -> NDArray[np.uint64]:
+        """Where each frame's first stored byte is in its file, as a uint64 array."""
+        import numpy as np
+
+        return np.concatenate([np.frombuffer(part.offsets, "u8") for part in self._parts])
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set without its pixels, read when it is first asked for."""
+        if self._dataset is None:
+            self._dataset = self._parts[0].dataset()
+        return self._dataset
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __repr__(self) -> str:
+        path = self._parts[0].path or "bytes"
+        return f"FrameReader({path!r}, shape={self.shape}, dtype={self.layout.dtype!r})"
+
+    # --- frames ---
+
+    def _decoder(self, part: int) -> Decoder:
+        decoder = self._decoders[part]
+        if decoder is None:
+            stored = self._parts[part]
+            decoder = self._decoders[part] = stored.codec.decoder(stored.layout)
+        return decoder
+
+    def _place(self, index: SupportsIndex) -> tuple[int, int]:
+        number = operator.index(index)
+        frame = number + self.count if number < 0 else number
+        if not 0 <= frame < self.count:
+            raise IndexError(f"frame {number} of an object with {self.count} frames")
+        if len(self._parts) == 1:
+            return 0, frame
+        from bisect import bisect_right
+
+        part = bisect_right(self._starts, frame) - 1
+        return part, frame - self._starts[part]
+
+    def encoded(self, index: SupportsIndex) -> bytes:
+        """Return a frame as it is stored: its bitstream, or its native bytes."""
+        part, frame = self._place(index)
+        return self._parts[part].encoded(frame)
+
+    def raw(self, index: SupportsIndex) -> Buffer:
+        """Return a frame as bytes of `layout`: little endian, color by pixel, bits packed."""
+        part, frame = self._place(index)
+        stored = self._parts[part]
+        data = stored.encoded(frame)
+        try:
+            return self._decoder(part).decode(data)
+        except DicomloomError as error:
+            error.path = error.path or stored.path
+            error.frame = frame if error.frame is None else error.frame
+            raise
+
+    def _frame(self, index: SupportsIndex) -> NDArray[Any]:
+        import numpy as np
+
+        layout, data = self.layout, self.raw(index)
+        if layout.bits_allocated == 1:
+            size = layout.rows * layout.columns * layout.samples
+            bits = np.unpackbits(np.frombuffer(data, "u1"), count=size, bitorder="little")
+            return bits.reshape(layout.shape)
+        return np.frombuffer(data, layout.dtype).reshape(layout.shape)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> FrameView: ...
+    @overload
+    def __getitem__(self, index: tuple[Any, ...]) -> NDArray[Any]: ...
+    def __getitem__(
+        self, index: SupportsIndex | slice | tuple[Any, ...]
+    ) -> NDArray[Any] | FrameView:
+        """Return a frame as an array; of a slice, a `FrameView` that reads nothing yet; of a
+        tuple, as numpy does, an array."""
+        if isinstance(index, slice):
+            return FrameView(self, range(self.count)[index])
+        if isinstance(index, tuple):
+            return FrameView(self, range(self.count))[index]
+        return self._frame(index)
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        for i in range(self.count):
+            yield self._frame(i)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return FrameView(self, range(self.count)).__array__(dtype, copy)
+
+    # --- end ---
+
+    def close(self) -> None:
+        """Close the files; file objects that were given stay open."""
+        for part in self._parts:
+            part.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_parts", None):
+            self.close()
+
+
+class FrameView(Sequence["NDArray[Any]"]):
+    """Some frames of a reader, which are read when they are asked for.
+
+    Slices of it are views too; ``numpy.asarray`` reads all of it.
+    """
+
+    def __init__(self, reader: FrameReader, frames: range) -> None:
+        self._reader = reader
+        self._frames = frames
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Frames, rows, columns, and samples where there are several."""
+        return (len(self._frames), *self._reader.layout.shape)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a sample."""
+        return self._reader.dtype
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a frame, a view, or, of a tuple, an array."""
+        if isinstance(index, slice):
+            return FrameView(self._reader, self._frames[index])
+        if not isinstance(index, tuple):
+            return self._reader[self._frames[index]]
+        first, *rest = index
+        if first is Ellipsis:
+            return self.__array__()[index]
+        if isinstance(first, slice):
+            return FrameView(self._reader, self._frames[first]).__array__()[(slice(None), *rest)]
+        return self._reader[self._frames[first]][tuple(rest)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        import numpy as np
+
+        if copy is False:
+            raise ValueError("frames are read into a new array: copy=False cannot be kept")
+        made = np.empty(self.shape, dtype or self.dtype)
+        for i, frame in enumerate(self._frames):
+            made[i] = self._reader[frame]
+        return made
