@@ -14,12 +14,18 @@ if TYPE_CHECKING:
         LimitError,
         MissingDependencyError,
         NotDicomError,
+        OffsetTableWarning,
+        PixelError,
         ReadError,
         TagError,
         TruncatedError,
         UnsupportedError,
         WriteError,
     )
+    from dicomloom.frames.reader import FrameReader
+    from dicomloom.frames.recover import recover
+    from dicomloom.frames.transcode import Report, transcode
+    from dicomloom.frames.writer import FrameWriter
     from dicomloom.index.read import read_tags
     from dicomloom.index.run import Summary, index
     from dicomloom.index.scan import Batch, Progress, Scan, scan
@@ -38,11 +44,18 @@ _HOMES = {
     "Summary": "dicomloom.index.run",
     "index": "dicomloom.index.run",
     "read_tags": "dicomloom.index.read",
+    "FrameReader": "dicomloom.frames.reader",
+    "FrameWriter": "dicomloom.frames.writer",
+    "Report": "dicomloom.frames.transcode",
+    "recover": "dicomloom.frames.recover",
+    "transcode": "dicomloom.frames.transcode",
     "CorruptError": "dicomloom.errors",
     "DicomloomError": "dicomloom.errors",
     "LimitError": "dicomloom.errors",
     "MissingDependencyError": "dicomloom.errors",
     "NotDicomError": "dicomloom.errors",
+    "OffsetTableWarning": "dicomloom.errors",
+    "PixelError": "dicomloom.errors",
     "ReadError": "dicomloom.errors",
     "TagError": "dicomloom.errors",
     "TruncatedError": "dicomloom.errors",
@@ -54,11 +67,16 @@ __all__ = [
     "Batch",
     "CorruptError",
     "DicomloomError",
+    "FrameReader",
+    "FrameWriter",
     "LimitError",
     "MissingDependencyError",
     "NotDicomError",
+    "OffsetTableWarning",
+    "PixelError",
     "Progress",
     "ReadError",
+    "Report",
     "Scan",
     "Summary",
     "TagError",
@@ -67,7 +85,9 @@ __all__ = [
     "WriteError",
     "index",
     "read_tags",
+    "recover",
     "scan",
+    "transcode",
 ]
 
 

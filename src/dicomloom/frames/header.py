@@ -76,9 +76,17 @@ class Stored:
     __slots__ = ("_head", "_source", "_undefined", "_value", "tag", "vr")
 
     def __init__(
-        self, source: Source, tag: int, vr: str, offset: int, value: int, length: int, end: int,
+        self,
+        source: Source,
+        tag: int,
+        vr: str,
+        offset: int,
+        value: int,
+        length: int,
+        end: int | None,
         undefined: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
+        assert end is not None  # only encapsulated pixel data are not walked
         self.tag, self.vr = tag, vr
         self._source, self._head, self._undefined = source, (offset, end), undefined
         self._value = (value, length)
@@ -334,15 +342,39 @@ def _read_object(source: Source) -> StoredObject:
     if entries and entries[-1][0] in PIXEL_TAGS:
         tag, vr, offset, value, length, end, undefined = entries.pop()
         pixels = PixelElement(tag, vr, value, None if undefined else length, end)
-    if not explicit or big:
-        end = offset if pixels else entries[-1][5] if entries else start
-        data = _native.recode(source.native, start, end, explicit, big, True)
-        header.elements = header_of(data).elements
-    else:
-        for entry in entries:
-            if entry[0] & 0xFFFF:  # group lengths are retired, and would be wrong
-                header.elements[entry[0]] = Stored(source, *entry)
+    end = offset if pixels else None
+    header.elements = _elements(source, entries, start, end, explicit, big)
     return StoredObject(header, source, found.transfer_syntax, explicit, big, pixels)
+
+
+def read_trailing(source: Source, start: int, found: StoredObject) -> Header:
+    """Return the elements behind the pixel data of an object."""
+    explicit, big = found.explicit_vr, found.big_endian
+    header = Header(source.path)
+    if source.read_at(start, 1):
+        entries = _native.list_elements(
+            source.native, start, explicit, big, stop_at_pixels=False
+        )
+        header.elements = _elements(source, entries, start, None, explicit, big)
+        header.elements.pop(TRAILING_PADDING, None)
+    return header
+
+
+def _elements(
+    source: Source,
+    entries: list[_native.Element],
+    start: int,
+    end: int | None,
+    explicit: bool,
+    big: bool,
+) -> dict[int, Element]:
+    """Return elements as they lie, or recoded where they are not in explicit VR little endian."""
+    if not explicit or big:
+        if end is None:
+            end = (entries[-1][5] or start) if entries else start
+        return header_of(_native.recode(source.native, start, end, explicit, big, True)).elements
+    # Group lengths are retired, and would be wrong.
+    return {entry[0]: Stored(source, *entry) for entry in entries if entry[0] & 0xFFFF}
 
 
 def header_of(data: bytes) -> Header:

@@ -108,11 +108,9 @@ class Output:
         header.remove("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
         if encoder is not None and encoder.lossy:
             _mark_lossy(header, encoder)
-        self._items = per_frame_items(header)
-        if self._items is not None and frames is not None and frames != self._items:
-            raise PixelError(
-                f"PerFrameFunctionalGroupsSequence has {self._items} items for {frames} frames"
-            )
+        items = per_frame_items(header)
+        # An object that had another number of items before is passed on as it was.
+        self._items = items if frames is None or items == frames else None
         if self._concatenated:
             self._source_uid = header.text("SOPInstanceUID") or new_uid()
             self._concatenation_uid = new_uid()

@@ -20,7 +20,14 @@ from dicomloom.errors import (
     OffsetTableWarning,
     TruncatedError,
 )
-from dicomloom.frames.header import EXTENDED_LENGTHS, EXTENDED_TABLE, StoredObject, read_object
+from dicomloom.frames.header import (
+    EXTENDED_LENGTHS,
+    EXTENDED_TABLE,
+    SEQUENCE_END,
+    StoredObject,
+    read_object,
+    read_trailing,
+)
 from dicomloom.frames.pixels import frames_of, layout_of
 from dicomloom.frames.sources import Source
 
@@ -73,10 +80,11 @@ class StoredFrames:
                 "no pixel data: the data set has no (7FE0,0010), (7FE0,0008) or (7FE0,0009)",
                 path=source.path,
             )
+        self.object = found
         self.source = found.source
         self.header = found.header
         self.pixels = found.pixels
-        self.transfer_syntax = _syntax_of(found)
+        self.transfer_syntax = syntax_of(found)
         self.codec: Codec = find(self.transfer_syntax)
         self.layout = layout_of(self.header, self.pixels.tag)
         self.count = frames_of(self.header)
@@ -328,15 +336,34 @@ class StoredFrames:
         last = self._first[frame + 1] if frame + 1 < len(self._first) else len(offsets)
         return [(offsets[i], lengths[i]) for i in range(first, last)]
 
+    # --- behind the pixels ---
+
     def end_of_pixels(self) -> int:
         """Return the offset behind the pixel data."""
         if self.pixels.length is not None:
             return self.pixels.value + self.pixels.length
+        offset, length = self.pieces(self.count - 1)[-1]
+        end = offset + length + length % 2
+        if self.source.read_at(end, 4) == SEQUENCE_END[:4]:
+            return end + 8
         self._walked()
         return self._end
 
+    def load_trailing(self) -> None:
+        """Add the elements behind the pixel data to `header`; what cannot be read is left out."""
+        try:
+            self.header.elements.update(
+                read_trailing(self.source, self.end_of_pixels(), self.object).elements
+            )
+        except DicomloomError as error:
+            warnings.warn(
+                f"{self.path or 'object'}: what follows the pixel data is left out: {error.message}",
+                OffsetTableWarning,
+                stacklevel=3,
+            )
 
-def _syntax_of(found: StoredObject) -> str:
+
+def syntax_of(found: StoredObject) -> str:
     """Return the transfer syntax, or what the encoding shows where file meta do not say."""
     syntax = found.transfer_syntax
     encapsulated = found.pixels is not None and found.pixels.length is None

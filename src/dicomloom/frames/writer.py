@@ -19,6 +19,7 @@ from dicomloom.frames.instance import TABLES
 from dicomloom.frames.output import NATIVE, Output
 from dicomloom.frames.pipeline import Pipeline
 from dicomloom.frames.pixels import declared
+from dicomloom.frames.selection import per_frame_items
 from dicomloom.frames.template import complete, read_template
 
 if TYPE_CHECKING:
@@ -267,6 +268,12 @@ class FrameWriter:
 
     def _begin(self, layout: Layout, *, coded: bool) -> None:
         complete(self._header, layout.samples, layout.bits_allocated)
+        items = per_frame_items(self._header)
+        if items is not None and self._frames not in (None, items):
+            raise PixelError(
+                f"PerFrameFunctionalGroupsSequence of the template has {items} items, "
+                f"{self._frames} frames were announced"
+            )
         uid = self._codec.uid
         prototype = None if coded else self._codec.encoder(layout, **self._options)
         written = prototype.layout if prototype else layout

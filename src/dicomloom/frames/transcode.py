@@ -1,0 +1,370 @@
+"""`transcode`: an object in another transfer syntax, frame by frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from dicomloom.codecs.base import Codec, Decoder, Encoder
+from dicomloom.codecs.layout import Layout
+from dicomloom.codecs.registry import find
+from dicomloom.errors import DicomloomError
+from dicomloom.frames.budget import budget
+from dicomloom.frames.output import NATIVE, Output, mark_derived, new_uid
+from dicomloom.frames.pipeline import Pipeline
+from dicomloom.frames.selection import select_frames
+from dicomloom.frames.sources import StrPath, open_source
+from dicomloom.frames.stored import StoredFrames
+from dicomloom.frames.writer import ENCAPSULATED_UNCOMPRESSED, Coded
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+UNCOMPRESSED = NATIVE | {ENCAPSULATED_UNCOMPRESSED}
+_BAND = 128 << 10  # bytes of rows that are read at once where a codec takes rows
+
+
+class Report(NamedTuple):
+    """What `transcode` or `recover` made.
+
+    Attributes
+    ----------
+    source : str or None
+    targets : list of str
+        The file, or the instances of a concatenation.
+    transfer_syntax : str
+        Keyword.
+    frames, raw_bytes, encoded_bytes : int
+    lossy : bool
+        Whether this coding lost something.
+    sop_instance_uid : str or None
+        A new one where the pixels are not those of the source.
+    seconds : float
+    """
+
+    source: str | None
+    targets: list[str]
+    transfer_syntax: str
+    frames: int
+    raw_bytes: int
+    encoded_bytes: int
+    lossy: bool
+    sop_instance_uid: str | None
+    seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """Raw bytes for each byte written."""
+        return self.raw_bytes / self.encoded_bytes if self.encoded_bytes else 0.0
+
+
+def transcode(
+    src: StrPath | Buffer | BinaryIO,
+    dst: StrPath,
+    transfer_syntax: str,
+    *,
+    max_memory: int | None = None,
+    workers: int | None = None,
+    frames: slice | Sequence[int] | None = None,
+    offset_table: str = "auto",
+    max_instance_bytes: int | None = None,
+    max_instance_frames: int | None = None,
+    **codec_options: object,
+) -> Report:
+    """Write an object in another transfer syntax, in constant memory.
+
+    Frames that need not be coded anew are copied as they are: between native syntaxes, and where
+    source and target syntax are the same and no option is given. Everything else of the data set
+    stays, private and unknown elements included, but for what the new coding has to say.
+
+    Parameters
+    ----------
+    src : path, bytes-like, or seekable file object
+    dst : str or path-like
+        May be `src`. Appears when it is complete.
+    transfer_syntax : str
+        Keyword or UID, see `dicomloom codecs`.
+    max_memory : int, optional
+        Bytes that all frames in flight may hold together.
+    workers : int, optional
+        Threads; by default one a processor.
+    frames : slice or sequence of int, optional
+        Which frames to keep. What the data set holds for each frame (functional groups, vectors)
+        is chosen with them; the image becomes a derived one with a UID of its own.
+    offset_table, max_instance_bytes, max_instance_frames
+        As of `FrameWriter`.
+    **codec_options
+        Such as ``quality=90``.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    NotDicomError, TruncatedError, CorruptError, ReadError
+        The source cannot be read; `frame` of the error says where.
+    UnsupportedError, PixelError, LimitError
+        The target syntax cannot hold such frames.
+    MissingDependencyError, WriteError
+
+    Notes
+    -----
+    Holds workers x (decoded + coded frame), and 16 bytes a frame for the tables. RLE Lossless of
+    native frames reads them a few rows at a time: workers x coded frame.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> from pydicom.data import get_testdata_file
+    >>> out = os.path.join(tempfile.mkdtemp(), "out.dcm")
+    >>> report = transcode(get_testdata_file("CT_small.dcm"), out, "RLELossless")
+    >>> report.frames, report.raw_bytes, report.lossy
+    (1, 32768, False)
+    """
+    began = time.monotonic()
+    codec = find(transfer_syntax)
+    source = open_source(src)
+    try:
+        stored = StoredFrames(source)
+        stored.load_trailing()
+        chosen = _chosen(frames, stored.count)
+        output = Output(
+            dst, max_instance_bytes=max_instance_bytes, max_instance_frames=max_instance_frames
+        )
+        try:
+            job = _Job(stored, codec, output, chosen, codec_options)
+            job.begin(offset_table)
+            job.run(workers, max_memory)
+            targets = output.finish()
+        except BaseException:
+            output.discard()
+            raise
+    except DicomloomError as error:
+        error.path = error.path or source.path
+        raise
+    finally:
+        source.close()
+    return Report(
+        source.path,
+        targets,
+        codec.keyword,
+        output.frames,
+        output.raw_bytes,
+        output.encoded_bytes,
+        job.lossy,
+        job.uid,
+        time.monotonic() - began,
+    )
+
+
+def _chosen(frames: slice | Sequence[int] | None, count: int) -> range | list[int]:
+    if frames is None:
+        return range(count)
+    chosen: range | list[int]
+    if isinstance(frames, slice):
+        chosen = range(count)[frames]
+    else:
+        chosen = [range(count)[i] for i in frames]
+    if not chosen:
+        raise ValueError(f"no frame is chosen of {count}")
+    return chosen
+
+
+class _Job:
+    """One object on its way from a source to an output."""
+
+    def __init__(
+        self,
+        stored: StoredFrames,
+        codec: Codec,
+        output: Output,
+        chosen: range | list[int],
+        options: dict[str, object],
+    ) -> None:
+        self._stored, self._codec, self._output = stored, codec, output
+        self._chosen, self._options = chosen, options
+        same = codec.uid == stored.transfer_syntax and not options
+        plain = stored.transfer_syntax in UNCOMPRESSED and codec.uid in UNCOMPRESSED
+        self._copies = same or plain
+        self._decoder: Decoder | None = None
+        self._encoder: Encoder | None = None
+        if not self._copies:
+            self._decoder = stored.codec.decoder(stored.layout)
+            self._encoder = codec.encoder(self._decoder.layout, **options)
+        elif options:
+            codec.encoder(stored.layout, **options)  # says which options it does not take
+        self.lossy = self._encoder is not None and self._encoder.lossy
+        self.uid: str | None = None
+
+    def begin(self, table: str) -> None:
+        """Make the header, and open the output."""
+        stored, chosen = self._stored, self._chosen
+        header = stored.header.copy()
+        if chosen != range(stored.count):
+            select_frames(header, chosen, stored.count)
+            header.put("SOPInstanceUID", new_uid())
+            mark_derived(header, f"{len(chosen)} of {stored.count} frames")
+        layout, bound = stored.layout, 2**32 - 3
+        if self._encoder is not None:
+            layout, bound = self._encoder.layout, self._encoder.bound()
+        elif stored.encapsulated:
+            bound = 2**32 // max(len(chosen), 1) - 9 if _small(stored) else bound
+        else:
+            bound = layout.frame_bytes
+        self._output.begin(
+            header,
+            layout,
+            self._codec.uid,
+            table=table,
+            frames=len(chosen),
+            bound=bound,
+            encoder=self._encoder,
+        )
+        self.uid = header.text("SOPInstanceUID")
+
+    def run(self, workers: int | None, max_memory: int | None) -> None:
+        """Move all frames."""
+        stored, output = self._stored, self._output
+        native = not stored.encapsulated and self._codec.uid in NATIVE
+        if self._copies and native and stored.layout.frame_bits % 8 == 0 and not output.divides:
+            self._copy_runs()
+            return
+        size = stored.layout.frame_bytes
+        if self._encoder is None or self._decoder is None:
+            plan = budget(size, size, 0, 1, max_memory)
+        else:
+            raw = self._decoder.layout.frame_bytes
+            rows = self._by_rows(self._encoder) and raw > _BAND
+            plan = budget(
+                size, _BAND if rows else size + raw, self._encoder.bound(), workers, max_memory
+            )
+        pipeline: Pipeline[Sequence[int], Coded] = Pipeline(
+            self._make_work, output.append, workers=plan.workers, depth=plan.depth
+        )
+        try:
+            for at in range(0, len(self._chosen), plan.batch):
+                pipeline.submit(self._chosen[at : at + plan.batch])
+            pipeline.finish()
+        except BaseException:
+            pipeline.cancel()
+            raise
+
+    # --- copying ---
+
+    def _copy_runs(self) -> None:
+        stored = self._stored
+        for first, last in _runs(self._chosen):
+            stored.pieces(last - 1)  # it is there, or the error says which frame is not
+            start, _ = stored.native_range(first)
+            _, end = stored.native_range(last - 1)
+            self._output.copy_native(stored.source, start // 8, end // 8, last - first)
+
+    # --- coding ---
+
+    def _by_rows(self, encoder: Encoder) -> bool:
+        """Whether a frame can be coded while it is read, a few rows at a time."""
+        stored, layout = self._stored, self._stored.layout
+        return (
+            hasattr(encoder, "rows")
+            and stored.transfer_syntax in NATIVE
+            and layout.planar == 0
+            and layout == encoder.source
+            and layout.frame_bits % 8 == 0
+        )
+
+    def _make_work(self) -> Callable[[Sequence[int]], Coded]:
+        stored = self._stored
+        if self._encoder is None or self._decoder is None:
+            return lambda frames: [[stored.encoded(i)] for i in frames]
+        # Each thread has an encoder of its own.
+        encoder = self._codec.encoder(self._decoder.layout, **self._options)
+        if self._by_rows(encoder):
+            return _RowCoder(stored, encoder)
+        return _FrameCoder(stored, self._decoder, encoder)
+
+
+def _small(stored: StoredFrames) -> bool:
+    """Whether all coded frames together can be reached by a Basic Offset Table."""
+    return stored.source.size() < 2**32 - 2**24
+
+
+def _runs(frames: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Return first and behind the last of what stands side by side in frames."""
+    if isinstance(frames, range) and frames.step == 1:
+        yield frames.start, frames.stop
+        return
+    first = last = -1
+    for frame in frames:
+        if frame != last:
+            if first >= 0:
+                yield first, last
+            first = frame
+        last = frame + 1
+    if first >= 0:
+        yield first, last
+
+
+class _FrameCoder:
+    """Decodes frames and codes them anew; belongs to one thread."""
+
+    def __init__(self, stored: StoredFrames, decoder: Decoder, encoder: Encoder) -> None:
+        self._stored, self._decoder, self._encoder = stored, decoder, encoder
+
+    def __call__(self, frames: Sequence[int]) -> Coded:
+        if len(frames) == 1:
+            return [self._code(frames[0])]
+        return [[b"".join(self._code(frame))] for frame in frames]
+
+    def _code(self, frame: int) -> Sequence[Buffer]:
+        data = self._stored.encoded(frame)
+        try:
+            raw = self._decoder.decode(data)
+            del data
+            return self._encoder.encode(raw)
+        except DicomloomError as error:
+            error.frame = frame
+            raise
+
+
+class _RowCoder:
+    """Codes native frames while they are read; belongs to one thread."""
+
+    def __init__(self, stored: StoredFrames, encoder: Encoder) -> None:
+        self._stored, self._encoder = stored, encoder
+        self._layout: Layout = stored.layout
+        self._buffer = bytearray()
+
+    def __call__(self, frames: Sequence[int]) -> Coded:
+        if len(frames) == 1:
+            return [self._by_bands(frames[0])]
+        coded: Coded = []
+        size = self._layout.frame_bytes
+        for first, last in _runs(frames):
+            view = self._read(first, (last - first) * size)
+            for at in range(0, len(view), size):
+                coded.append([b"".join(self._encoder.encode(view[at : at + size]))])
+        return coded
+
+    def _read(self, frame: int, size: int, skip: int = 0) -> memoryview:
+        if len(self._buffer) < size:
+            self._buffer = bytearray(size)
+        view = memoryview(self._buffer)[:size]
+        offset = self._stored.pieces(frame)[0][0] + skip
+        try:
+            self._stored.source.read_into(offset, view)
+        except DicomloomError as error:
+            error.frame = frame
+            raise
+        return view
+
+    def _by_bands(self, frame: int) -> Sequence[Buffer]:
+        encoder, layout = self._encoder, self._layout
+        step = max(1, _BAND // layout.row_bytes) * layout.row_bytes
+        encoder.begin()  # type: ignore[attr-defined]
+        for at in range(0, layout.frame_bytes, step):
+            size = min(step, layout.frame_bytes - at)
+            encoder.rows(self._read(frame, size, at))  # type: ignore[attr-defined]
+        pieces: Sequence[Buffer] = encoder.end()  # type: ignore[attr-defined]
+        return pieces
