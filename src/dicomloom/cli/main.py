@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 # Command -> (module under dicomloom.cli, what it does). A module has add_arguments and run.
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "read wanted tags of all files below some paths into a table"),
+    "transcode": ("transcode", "write objects in another transfer syntax, in constant memory"),
+    "build": ("build", "make a multi-frame object of raw frames or images"),
+    "frames": ("frames", "tell how the frames of an object are stored"),
+    "frame": ("frame", "take one frame out of an object"),
+    "recover": ("recover", "make a valid object of what a killed writer left"),
+    "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
     "tags": ("tags", "look up data elements by keyword or tag"),
     "completion": ("completion", "print a script that completes commands in bash or zsh"),
 }
@@ -131,11 +137,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def _explain(error: Exception) -> int:
     """Print an error that is the user's to mend, and choose its exit code; raise any other."""
+    from dicomloom.cli.options import UsageError
     from dicomloom.errors import DicomloomError, MissingDependencyError, TagError, WriteError
 
     if isinstance(error, WriteError):
         code = EXIT_UNWRITABLE
-    elif isinstance(error, TagError | MissingDependencyError):
+    elif isinstance(error, TagError | MissingDependencyError | UsageError):
         code = EXIT_USAGE
     elif isinstance(error, DicomloomError):
         code = EXIT_UNREADABLE

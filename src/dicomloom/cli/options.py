@@ -24,6 +24,111 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def byte_size(text: str) -> int:
+    """Read a size as people write it: 16MiB, 500kB, 1G, 4096."""
+    number = text.rstrip("BbIiKkMmGgTt ")
+    unit = text[len(number) :].strip().lower().removesuffix("b")
+    powers = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+    base = 1024 if unit.endswith("i") or len(unit) == len(text[len(number) :].strip()) else 1000
+    try:
+        size = int(float(number) * base ** powers[unit.removesuffix("i")])
+    except (KeyError, ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"a size such as 16MiB, not {text}") from None
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 byte, not {text}")
+    return size
+
+
+def frame_choice(text: str) -> slice | list[int]:
+    """Read which frames: a slice such as 0:100:2 or -10:, or a list such as 0,5,9."""
+    try:
+        if ":" in text:
+            parts = [int(part) if part else None for part in text.split(":")]
+            if len(parts) <= 3 and (len(parts) < 3 or parts[2] != 0):
+                return slice(*parts)
+        else:
+            return [int(part) for part in text.split(",")]
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"frames such as 0:100:2 or 0,5,9, not {text}")
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Read KEYWORD=VALUE."""
+    keyword, equals, value = text.partition("=")
+    if not equals or not keyword:
+        raise argparse.ArgumentTypeError(f"KEYWORD=VALUE, not {text}")
+    return keyword, value
+
+
+def add_coding(parser: argparse.ArgumentParser) -> None:
+    """How frames are coded: --quality, --ratio, --near, -j, --max-memory, the offset table."""
+    parser.add_argument(
+        "-q", "--quality", type=float, metavar="QUALITY", help="1 to 100, of lossy JPEG and others"
+    )
+    parser.add_argument("--ratio", type=float, metavar="R", help="compression ratio to aim at")
+    parser.add_argument(
+        "--near", type=int, metavar="N", help="JPEG-LS: how far a sample may be off"
+    )
+    parser.add_argument(
+        "-j", "--jobs", type=positive, metavar="N", help="threads (default: one a processor)"
+    )
+    parser.add_argument(
+        "--max-memory",
+        type=byte_size,
+        metavar="SIZE",
+        help="what all frames in flight may hold, such as 16MiB (default: what the threads need)",
+    )
+    parser.add_argument(
+        "--offset-table",
+        choices=("auto", "basic", "extended", "empty"),
+        default="auto",
+        help="of encapsulated pixel data (default: basic where it reaches, else extended)",
+    )
+    parser.add_argument(
+        "--max-instance-bytes",
+        type=byte_size,
+        metavar="SIZE",
+        help="divide into a concatenation of instances no larger than this",
+    )
+    parser.add_argument(
+        "--max-instance-frames", type=positive, metavar="N", help="likewise, by frames"
+    )
+
+
+def coding(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return what `add_coding` was given, as the arguments of a writer.
+
+    Raises
+    ------
+    UsageError
+        The transfer syntax does not take one of the options.
+    """
+    from dicomloom.codecs.registry import find
+
+    codec = find(arguments.to)
+    made: dict[str, object] = {
+        "workers": arguments.jobs,
+        "max_memory": arguments.max_memory,
+        "offset_table": arguments.offset_table,
+        "max_instance_bytes": arguments.max_instance_bytes,
+        "max_instance_frames": arguments.max_instance_frames,
+    }
+    for name in ("quality", "ratio", "near"):
+        value = getattr(arguments, name)
+        if value is None:
+            continue
+        if name not in codec.options:
+            takes = ", ".join(f"--{option}" for option in codec.options) or "no option"
+            raise UsageError(f"{codec.keyword} takes {takes}, not --{name}")
+        made[name] = value
+    return made
+
+
+class UsageError(Exception):
+    """What was asked for makes no sense; `main` prints it and exits with 2."""
+
+
 def add_progress(parser: argparse.ArgumentParser) -> None:
     """--progress, --no-progress."""
     parser.add_argument(

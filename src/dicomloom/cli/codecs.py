@@ -1,0 +1,49 @@
+"""`dicomloom codecs`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dicomloom.cli import options
+
+EPILOG = """\
+What is read or written by a library that is not installed is shown with the extra that brings it:
+pip install 'dicomloom[codecs]' or 'dicomloom[libjpeg]'.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command's arguments."""
+    options.add_json(parser, "the table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each transfer syntax."""
+    from dicomloom.codecs.registry import table
+
+    rows = table()
+    if arguments.json:
+        import json
+
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        return 0
+    head = ("KEYWORD", "UID", "READS", "WRITES", "BITS", "LOSSY", "OPTIONS")
+    lines = [head]
+    for row in rows:
+        lines.append(
+            (
+                str(row["keyword"]),
+                str(row["uid"]),
+                ", ".join(row["reads"]) or "-",
+                ", ".join(row["writes"]) or "-",
+                str(row["bits"]),
+                "lossless" if row["lossless"] else "lossy",
+                " ".join(f"--{name}" for name in row["options"]),
+            )
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for line in lines:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        sys.stdout.write(text.rstrip() + "\n")
+    return 0

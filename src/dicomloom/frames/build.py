@@ -1,0 +1,91 @@
+"""What the command `build` gives to a `FrameWriter`: a template, and pictures as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dicomloom.errors import MissingDependencyError, ReadError, TagError, UnsupportedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydicom import Dataset
+
+_MODES = {"1": "?", "L": "u1", "I;16": "u2", "I;16B": "u2", "RGB": "u1"}
+
+
+def template_of(
+    path: str | None, settings: Mapping[str, str], pixels: Mapping[str, object]
+) -> Dataset:
+    """Return a data set from a file, attributes as text, and Image Pixel attributes.
+
+    Raises
+    ------
+    TagError
+        A keyword is unknown, or its value does not fit its VR.
+    """
+    import pydicom
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+    from dicomloom.tags import nearest_keywords
+
+    dataset = (
+        pydicom.dcmread(path, stop_before_pixels=True, force=True) if path else pydicom.Dataset()
+    )
+    for keyword, text in settings.items():
+        if tag_for_keyword(keyword) is None:
+            near = nearest_keywords(keyword)
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise TagError(f'--set: "{keyword}" is no keyword of PS3.6{hint}')
+        vr = dictionary_VR(keyword)
+        parts: list[Any] = text.split("\\")
+        try:
+            if vr[:2] in ("US", "SS", "UL", "SL", "UV", "SV"):
+                parts = [int(part, 0) for part in parts]
+            elif vr in ("FL", "FD"):
+                parts = [float(part) for part in parts]
+            setattr(dataset, keyword, parts[0] if len(parts) == 1 else parts)
+        except ValueError as error:
+            raise TagError(f"--set {keyword}={text}: no value of VR {vr} ({error})") from error
+    for keyword, value in pixels.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def images(paths: Iterable[str]) -> Iterator[NDArray[Any]]:
+    """Read pictures, and all pages of those that have several, as frames.
+
+    Raises
+    ------
+    MissingDependencyError
+        Pillow is not there.
+    ReadError, UnsupportedError
+        A picture cannot be read, or is of a kind that needs a decision first.
+    """
+    try:
+        from PIL import Image, ImageSequence
+    except ImportError as error:
+        raise MissingDependencyError(
+            "pictures need Pillow: pip install 'dicomloom[images]'"
+        ) from error
+    import numpy as np
+
+    for path in paths:
+        try:
+            with Image.open(path) as picture:
+                for page in ImageSequence.Iterator(picture):
+                    shown = page.convert("RGB") if page.mode in ("P", "YCbCr") else page
+                    kind = _MODES.get(shown.mode)
+                    if kind is None:
+                        raise UnsupportedError(
+                            f"a picture of mode {page.mode}; gray of 1, 8 or 16 bits, palette and "
+                            "RGB are taken: convert it first",
+                            path=path,
+                        )
+                    yield np.asarray(shown).astype(kind)
+        except (OSError, SyntaxError, ValueError) as error:
+            if isinstance(error, UnsupportedError):
+                raise
+            made = ReadError(f"cannot read the picture: {error}", path=path)
+            made.errno = getattr(error, "errno", None)
+            raise made from error
