@@ -119,9 +119,7 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, object]) -> int:
         source = os.path.join(arguments.source, name)
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            return name, transcode(
-                source, target, arguments.to, frames=arguments.frames, **coding
-            )
+            return name, transcode(source, target, arguments.to, frames=arguments.frames, **coding)
         except (DicomloomError, OSError) as error:
             return name, error
 

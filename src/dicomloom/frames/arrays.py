@@ -150,7 +150,9 @@ _NAMES = {
 def _agree(said: dict[str, int | str], **found: int) -> None:
     for name, value in found.items():
         if said.setdefault(name, value) != value:
-            raise PixelError(f"{_NAMES[name]} is {said[name]} in the template, {value} in the frame")
+            raise PixelError(
+                f"{_NAMES[name]} is {said[name]} in the template, {value} in the frame"
+            )
 
 
 def count_of(frames: Frames, layout: Layout, frame: int) -> int:

@@ -38,7 +38,9 @@ _OWN_META = frozenset([0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x0002001
                        0x00020013])  # fmt: skip
 
 # PS3.5 7.1.2: two reserved bytes and a 32-bit length.
-_LONG_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
+_LONG_VRS = frozenset(
+    ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]
+)
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _CHUNK = 1 << 20
 
@@ -352,9 +354,7 @@ def read_trailing(source: Source, start: int, found: StoredObject) -> Header:
     explicit, big = found.explicit_vr, found.big_endian
     header = Header(source.path)
     if source.read_at(start, 1):
-        entries = _native.list_elements(
-            source.native, start, explicit, big, stop_at_pixels=False
-        )
+        entries = _native.list_elements(source.native, start, explicit, big, stop_at_pixels=False)
         header.elements = _elements(source, entries, start, None, explicit, big)
         header.elements.pop(TRAILING_PADDING, None)
     return header

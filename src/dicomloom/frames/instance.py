@@ -238,8 +238,7 @@ class Instance:
         make_header: Callable[[int, bool], Header],
         expected: int | None,
     ) -> None:
-        """Write the head. `make_header` takes how many frames there are, and whether that is final.
-        """
+        """Write the head. `make_header` takes how many frames there are, and whether that is final."""
         self._syntax = transfer_syntax
         self.body = body
         self._make_header = make_header

@@ -145,7 +145,8 @@ class Output:
         header = self._header.copy()
         if expected is None:
             header.put("NumberOfFrames", str(frames).ljust(COUNT_WIDTH))
-        elif expected > 1 or "NumberOfFrames" in header:  # single-frame IODs do not have it
+        elif expected > 1 or self._concatenated or "NumberOfFrames" in header:
+            # Single-frame IODs do not have it.
             header.put("NumberOfFrames", frames)
         if self._items is not None and (self._concatenated or final):
             chosen = range(offset, offset + frames)

@@ -172,29 +172,47 @@ class FrameReader:
     def encoded(self, index: SupportsIndex) -> bytes:
         """Return a frame as it is stored: its bitstream, or its native bytes."""
         part, frame = self._place(index)
-        return self._parts[part].encoded(frame)
+        try:
+            return self._parts[part].encoded(frame)
+        except DicomloomError as error:
+            raise self._located(error, part, frame) from None
 
     def raw(self, index: SupportsIndex) -> Buffer:
         """Return a frame as bytes of `layout`: little endian, color by pixel, bits packed."""
         part, frame = self._place(index)
-        stored = self._parts[part]
-        data = stored.encoded(frame)
         try:
-            return self._decoder(part).decode(data)
+            return self._decoder(part).decode(self._parts[part].encoded(frame))
         except DicomloomError as error:
-            error.path = error.path or stored.path
-            error.frame = frame if error.frame is None else error.frame
-            raise
+            raise self._located(error, part, frame) from None
 
     def _frame(self, index: SupportsIndex) -> NDArray[Any]:
         import numpy as np
 
-        layout, data = self.layout, self.raw(index)
+        part, frame = self._place(index)
+        stored, layout = self._parts[part], self.layout
+        data = np.empty(layout.frame_bytes, np.uint8)
+        try:
+            if stored.in_order:
+                stored.source.read_into(stored.pieces(frame)[0][0], data.data)
+            else:
+                self._decoder(part).decode(stored.encoded(frame), data.data)
+        except DicomloomError as error:
+            raise self._located(error, part, frame) from None
         if layout.bits_allocated == 1:
             size = layout.rows * layout.columns * layout.samples
-            bits = np.unpackbits(np.frombuffer(data, "u1"), count=size, bitorder="little")
-            return bits.reshape(layout.shape)
-        return np.frombuffer(data, layout.dtype).reshape(layout.shape)
+            return np.unpackbits(data, count=size, bitorder="little").reshape(layout.shape)
+        samples = data.view(layout.dtype).reshape(layout.shape)
+        unused = layout.bits_allocated - layout.bits_stored
+        if unused and (not stored.encapsulated or stored.codec.keyword == "RLELossless"):
+            # What lies above BitsStored is not part of the sample (PS3.5 8.1.1).
+            samples <<= unused
+            samples >>= unused
+        return samples
+
+    def _located(self, error: DicomloomError, part: int, frame: int) -> DicomloomError:
+        error.path = error.path or self._parts[part].path
+        error.frame = self._starts[part] + frame
+        return error
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> NDArray[Any]: ...

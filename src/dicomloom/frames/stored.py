@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dicomloom._native import frames as _native
 from dicomloom.codecs.base import Codec
 from dicomloom.codecs.bitstream import starts_frame
+from dicomloom.codecs.layout import SUBSAMPLED
 from dicomloom.codecs.registry import find
 from dicomloom.errors import (
     CorruptError,
@@ -159,10 +160,13 @@ class StoredFrames:
     def encoded(self, frame: int) -> bytes:
         """Return a frame as it is stored, its fragments joined.
 
-        Native frames of one bit a pixel that do not begin with a byte are shifted to do so.
+        Native frames of one bit a pixel that do not begin with a byte are shifted to do so, and
+        bytes that are stored in big-endian words are put in order.
         """
         try:
             pieces = self.pieces(frame)
+            if self._words:
+                return self._from_words(*pieces[0])
             if len(pieces) == 1:
                 data = self.source.exactly(*pieces[0])
             else:
@@ -177,6 +181,30 @@ class StoredFrames:
             number &= (1 << (last - first)) - 1
             data = number.to_bytes(self.layout.frame_bytes, "little")
         return data
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the stored bytes of a frame are the frame: native, little endian, by pixel."""
+        return (
+            not self.encapsulated
+            and not self.object.big_endian
+            and self.layout.planar == 0
+            and self.layout.frame_bits % 8 == 0
+            and self.layout.photometric not in SUBSAMPLED
+        )
+
+    @property
+    def _words(self) -> bool:
+        # PS3.5 8.1.1: in OW of a big-endian file, bytes and bits lie in 16-bit words.
+        return self.object.big_endian and self.pixels.vr == "OW" and self.layout.bits_allocated <= 8
+
+    def _from_words(self, offset: int, length: int) -> bytes:
+        start = self.pixels.value
+        before = (offset - start) % 2
+        whole = before + length + (before + length) % 2
+        words = array("H", self.source.exactly(offset - before, whole))
+        words.byteswap()
+        return words.tobytes()[before : before + length]
 
     @property
     def offsets(self) -> array[int]:

@@ -36,7 +36,6 @@ _TYPE_2 = (
     "SeriesNumber",
     "InstanceNumber",
     "PatientOrientation",
-    "Laterality",
 )
 
 
@@ -107,6 +106,7 @@ def complete(header: Header, samples: int, bits: int) -> None:
         ("ConversionType", "WSD"),
         ("BurnedInAnnotation", "NO"),
         ("ImageType", "DERIVED\\SECONDARY"),
+        ("NumberOfFrames", "1"),
     ):
         if header.text(keyword) is None:
             header.put(keyword, value)

@@ -270,6 +270,7 @@ class _Job:
             hasattr(encoder, "rows")
             and stored.transfer_syntax in NATIVE
             and layout.planar == 0
+            and stored.in_order
             and layout == encoder.source
             and layout.frame_bits % 8 == 0
         )

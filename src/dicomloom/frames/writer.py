@@ -132,7 +132,9 @@ class FrameWriter:
     ) -> None:
         self._open = False
         if offset_table not in TABLES:
-            raise ValueError(f"offset_table must be one of {', '.join(TABLES)}, not {offset_table!r}")
+            raise ValueError(
+                f"offset_table must be one of {', '.join(TABLES)}, not {offset_table!r}"
+            )
         if frames is not None and frames < 1:
             raise ValueError(f"frames must be at least 1, not {frames}")
         self._codec = find(transfer_syntax)
@@ -180,7 +182,11 @@ class FrameWriter:
             layout = layout_for(given, self._declared)
             self._begin(layout, coded=False)
         count = count_of(given, layout, self._taken)
-        data = given.packed(layout, count) if layout.bits_allocated == 1 and not given.plain else given.data
+        data = (
+            given.packed(layout, count)
+            if layout.bits_allocated == 1 and not given.plain
+            else given.data
+        )
         size = layout.frame_bytes
         for i in range(count):
             self._take(data[i * size : (i + 1) * size], frame)
