@@ -32,10 +32,20 @@ static void join3(const uint8_t *planes, size_t pitch, size_t count, uint8_t *pi
     }
 }
 
+static inline uint64_t load8(const uint8_t *bytes) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t value; /* not every compiler sees that dl_load_u64 is one load */
+    memcpy(&value, bytes, sizeof value);
+    return value;
+#else
+    return dl_load_u64(bytes, false);
+#endif
+}
+
 /* One bit for each of eight pairs. */
 static uint64_t equal8(const uint8_t *bytes) {
     const uint64_t low = 0x7F7F7F7F7F7F7F7F;
-    uint64_t differ = dl_load_u64(bytes, false) ^ dl_load_u64(bytes + 1, false);
+    uint64_t differ = load8(bytes) ^ load8(bytes + 1);
     uint64_t zero = ~(((differ & low) + low) | differ | low); /* 0x80 where a byte is 0 */
     return (zero >> 7) * 0x0102040810204080 >> 56;
 }

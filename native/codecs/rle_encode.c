@@ -21,10 +21,15 @@ struct dl_rle_encoder {
     dl_bytes segments[DL_RLE_SEGMENTS], planes, mask;
 };
 
-/* A run of two costs as much as the two bytes within a literal, and a run of three saves what the
- * literal behind it costs. So each token of n bytes costs n + 1, and only 128 bytes on more. */
+/* A run of three or more saves at least the byte that the literal behind it begins with, so nothing
+ * is worse than one literal, which costs a byte for each 128. */
 static size_t worst_row_of(uint32_t columns) {
     return columns + (columns + LONGEST - 1) / (size_t)LONGEST;
+}
+
+static uint64_t worst_segment_of(const dl_rle_shape *shape) {
+    uint64_t rows = (uint64_t)shape->rows * worst_row_of(shape->columns);
+    return rows + rows % 2;
 }
 
 dl_status dl_rle_check_shape(const dl_rle_shape *shape, dl_error *error) {
@@ -56,8 +61,7 @@ dl_status dl_rle_bound(const dl_rle_shape *shape, uint64_t *bound, dl_error *err
     *bound = 0;
     dl_status status = check_coded(shape, error);
     if (status != DL_OK) return status;
-    uint64_t segment = (uint64_t)shape->rows * worst_row_of(shape->columns);
-    *bound = DL_RLE_HEADER + (segment + segment % 2) * shape->samples * shape->sample_bytes;
+    *bound = DL_RLE_HEADER + worst_segment_of(shape) * shape->samples * shape->sample_bytes;
     return DL_OK;
 }
 
@@ -116,7 +120,7 @@ dl_status dl_rle_encode_begin(dl_rle_encoder *encoder, const dl_rle_shape *shape
     encoder->row_size = (size_t)shape->columns * count;
     encoder->pitch = pitch;
     encoder->worst_row = worst_row_of(shape->columns);
-    encoder->worst_segment = (uint64_t)shape->rows * encoder->worst_row + 1;
+    encoder->worst_segment = worst_segment_of(shape);
     for (size_t i = 0; i < DL_RLE_SEGMENTS; i++) encoder->segments[i].length = 0;
     return DL_OK;
 }
@@ -161,19 +165,22 @@ static inline uint8_t *put_run(uint8_t *into, uint8_t value, size_t size) {
     return into + 2;
 }
 
+/* Whether `size` bytes are pairs and nothing else; `start` is where they are in the mask. */
+static inline bool all_pairs(const uint64_t *mask, size_t start, size_t size) {
+    const uint64_t pairs = 0x5555555555555555;
+    if (size % 2) return false;
+    for (; size > 64; size -= 64, start += 64)
+        if (~bits_at(mask, start) & pairs) return false;
+    return (~bits_at(mask, start) & pairs & UINT64_MAX >> (64 - size)) == 0;
+}
+
 /* What stands between two runs. Pairs and nothing else are runs of their own: in a literal they
  * would be one byte longer. */
 static inline uint8_t *put_between(uint8_t *into, const uint8_t *bytes, size_t size,
-                                   uint64_t equal) {
-    const uint64_t pairs = 0x5555555555555555;
-    if (size < 64) {
-        uint64_t unequal = ~equal & pairs & (((uint64_t)1 << size) - 1);
-        if ((unequal | (size & 1)) == 0) {
-            for (size_t i = 0; i < size; i += 2) into = put_run(into, bytes[i], 2);
-            return into;
-        }
-    }
-    return put_literal(into, bytes, size);
+                                   const uint64_t *mask, size_t start) {
+    if (DL_LIKELY(!all_pairs(mask, start, size))) return put_literal(into, bytes + start, size);
+    for (size_t i = 0; i < size; i += 2) into = put_run(into, bytes[start + i], 2);
+    return into;
 }
 
 /* How many bits are set from `at` on. */
@@ -196,8 +203,7 @@ static uint8_t *put_row(uint8_t *into, const uint8_t *bytes, size_t size, const 
         size_t length = zeros_below(~(equal >> skip) | TOP_BIT);
         if (length + skip >= 63) length = ones_at(mask, start); /* it goes on behind what we see */
         length++;                                               /* bytes, not pairs */
-        if (start > literal)
-            into = put_between(into, bytes + literal, start - literal, bits_at(mask, literal));
+        if (start > literal) into = put_between(into, bytes, start - literal, mask, literal);
         at = start + length;
         for (; length > LONGEST; length -= LONGEST) into = put_run(into, bytes[start], LONGEST);
         literal = at;
@@ -206,8 +212,7 @@ static uint8_t *put_row(uint8_t *into, const uint8_t *bytes, size_t size, const 
         else
             literal -= length;
     }
-    if (size > literal)
-        into = put_between(into, bytes + literal, size - literal, bits_at(mask, literal));
+    if (size > literal) into = put_between(into, bytes, size - literal, mask, literal);
     return into;
 }
 
