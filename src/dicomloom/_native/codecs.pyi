@@ -1,8 +1,4 @@
-from typing import TypeVar, overload
-
 from typing_extensions import Buffer
-
-B = TypeVar("B", bound=Buffer)
 
 class Piece:
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -16,11 +12,11 @@ class RLEEncoder:
     def end(self) -> list[bytes | Piece]: ...
     def encode(self, data: Buffer) -> list[bytes | Piece]: ...
 
-@overload
 def rle_decode(
-    data: Buffer, rows: int, columns: int, samples: int, sample_bytes: int, into: None = None
-) -> bytearray: ...
-@overload
-def rle_decode(
-    data: Buffer, rows: int, columns: int, samples: int, sample_bytes: int, into: B
-) -> B: ...
+    data: Buffer,
+    rows: int,
+    columns: int,
+    samples: int,
+    sample_bytes: int,
+    into: Buffer | None = None,
+) -> Buffer: ...
