@@ -28,7 +28,8 @@ cmake --build "$work/build" --parallel >/dev/null
 
 # A seed of fuzz_read is a file behind one byte that chooses how it is read; each mode gets its share.
 corpus="$work/corpus"
-mkdir -p "$corpus/fuzz_read" "$corpus/fuzz_text" "$corpus/fuzz_numbers" "$work/artifacts"
+mkdir -p "$corpus/fuzz_read" "$corpus/fuzz_text" "$corpus/fuzz_numbers" "$corpus/fuzz_rle" \
+    "$work/artifacts"
 if [ -n "$seeds" ] && [ -d "$seeds" ]; then
     number=0
     find "$seeds" -type f | sort | while IFS= read -r file; do
@@ -41,9 +42,20 @@ fi
 for text in 1 -12.5 1.5e300 0.000001 9007199254740993 .5e-10; do
     printf 'A%s' "$text" >"$corpus/fuzz_numbers/seed$text"
 done
+# A row of four 16-bit samples; a row of nine bytes whose last run is too long.
+{
+    printf '\021\001\004\000\002\000\000\000\100\000\000\000\102\000\000\000'
+    head -c 52 /dev/zero
+    printf '\375\001\003abcd'
+} >"$corpus/fuzz_rle/seed-1"
+{
+    printf '\001\001\011\000\001\000\000\000\100\000\000\000'
+    head -c 56 /dev/zero
+    printf '\200\001ab\201\002'
+} >"$corpus/fuzz_rle/seed-2"
 
 failed=0
-for target in fuzz_read fuzz_text fuzz_numbers; do
+for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle; do
     for saved in "$here/crashers/$target"-*; do
         [ -f "$saved" ] || continue
         if ! "$work/build/fuzz/$target" -timeout=10 -rss_limit_mb=1024 \

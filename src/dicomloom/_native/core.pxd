@@ -288,3 +288,45 @@ cdef extern from "dicomloom/scan.h" nogil:
     void dl_scan_counts_get(dl_scan *scan, dl_scan_counts *counts)
     void dl_scan_stop(dl_scan *scan)
     void dl_scan_free(dl_scan *scan)
+
+
+# --- codecs: RLE ----------------------------------------------------------------------------------
+
+cdef extern from "dicomloom/codecs.h" nogil:
+    ctypedef enum dl_vectors:
+        DL_VECTORS_BEST
+        DL_VECTORS_NONE
+
+    enum: DL_RLE_HEADER
+
+    ctypedef struct dl_rle_shape:
+        uint32_t rows
+        uint32_t columns
+        uint32_t samples
+        uint32_t sample_bytes
+
+    ctypedef struct dl_rle_piece:
+        const uint8_t *data
+        size_t size
+
+    ctypedef struct dl_rle_frame:
+        uint8_t header[64]
+        dl_rle_piece segments[15]
+        uint32_t count
+        uint64_t size
+
+    ctypedef struct dl_rle_encoder:
+        pass
+
+    dl_status dl_rle_bound(const dl_rle_shape *shape, uint64_t *bound, dl_error *error)
+    dl_rle_encoder *dl_rle_encoder_new(dl_vectors vectors)
+    void dl_rle_encoder_free(dl_rle_encoder *encoder)
+    dl_status dl_rle_encode_begin(dl_rle_encoder *encoder, const dl_rle_shape *shape,
+                                  dl_error *error)
+    dl_status dl_rle_encode_rows(dl_rle_encoder *encoder, const uint8_t *rows, size_t size,
+                                 dl_error *error)
+    dl_status dl_rle_encode_end(dl_rle_encoder *encoder, dl_rle_frame *frame, dl_error *error)
+    dl_status dl_rle_look(const uint8_t *data, size_t size, const dl_rle_shape *shape,
+                          dl_error *error)
+    dl_status dl_rle_decode(const uint8_t *data, size_t size, const dl_rle_shape *shape,
+                            uint8_t *out, size_t out_size, dl_vectors vectors, dl_error *error)
