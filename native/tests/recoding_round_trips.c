@@ -13,13 +13,14 @@ typedef struct leaf {
 /* By rising tag; sequences stand at their places. */
 static const leaf LEAVES[] = {
     {0x00080005, "CS", 1}, {0x00080054, "AE", 1}, {0x0008010E, "UR", 1}, {0x00080119, "UC", 1},
-    {0x0008030E, "UT", 1}, {0x0008040C, "UV", 8}, {0x00081140, "SQ", 0}, {0x00090010, "LO", 1},
-    {0x00091001, "UN", 1}, {0x00100010, "PN", 1}, {0x00101010, "AS", 1}, {0x00101020, "DS", 1},
-    {0x00104000, "LT", 1}, {0x00186016, "UL", 4}, {0x00186020, "SL", 4}, {0x00189219, "SS", 2},
-    {0x001811B7, "FD", 8}, {0x00189459, "FL", 4}, {0x00209165, "AT", 2}, {0x00280002, "US", 2},
-    {0x00280103, "US", 2}, {0x00280106, "SS", 2}, {0x00281201, "OW", 2}, {0x00282000, "OB", 1},
-    {0x00283006, "OW", 2}, {0x00400275, "SQ", 0}, {0x00409211, "SS", 2}, {0x00660016, "OF", 4},
-    {0x00660022, "OD", 8}, {0x00660040, "OL", 4}, {0x7FE00001, "OV", 8}, {0x7FE00010, "OW", 2}};
+    {0x0008030E, "UT", 1}, {0x0008040C, "UV", 8}, {0x00081140, "SQ", 0}, {0x00089459, "FL", 4},
+    {0x00090010, "LO", 1}, {0x00091001, "UN", 1}, {0x00100010, "PN", 1}, {0x00101010, "AS", 1},
+    {0x00101020, "DS", 1}, {0x00104000, "LT", 1}, {0x001811B7, "FD", 8}, {0x00186016, "UL", 4},
+    {0x00186020, "SL", 4}, {0x00189219, "SS", 2}, {0x00189323, "CS", 1}, {0x00209165, "AT", 2},
+    {0x00280002, "US", 2}, {0x00280103, "US", 2}, {0x00280106, "SS", 2}, {0x00281201, "OW", 2},
+    {0x00282000, "OB", 1}, {0x00283006, "OW", 2}, {0x00400275, "SQ", 0}, {0x00409211, "SS", 2},
+    {0x00660016, "OF", 4}, {0x00660022, "OD", 8}, {0x00660040, "OL", 4}, {0x7FE00001, "OV", 8},
+    {0x7FE00010, "OW", 2}};
 
 /* Values are little endian until they are put. */
 static void put_leaf(writer *w, const leaf *l, uint64_t *seed) {
@@ -36,7 +37,8 @@ static void put_leaf(writer *w, const leaf *l, uint64_t *seed) {
 static void put_random(writer *w, uint64_t *seed, int depth) {
     for (size_t i = 0; i < COUNT_OF(LEAVES); i++) {
         const leaf *l = &LEAVES[i];
-        if (depth > 0 && random_below(seed, 4) == 0) continue;
+        bool needed = l->tag == DL_TAG_PIXEL_REPRESENTATION; /* implicit VR's SS is a guess */
+        if (depth > 0 && !needed && random_below(seed, 4) == 0) continue;
         if (l->unit) {
             put_leaf(w, l, seed);
             continue;
