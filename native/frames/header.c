@@ -25,7 +25,8 @@ static dl_status read_entry(dl_lister *lister, uint64_t offset, dl_syntax syntax
     bool found;
     dl_status status =
         dl_element_read(&lister->window, offset, DL_NO_END, syntax, &element, &found, error);
-    if (status == DL_ERR_TRUNCATED) return dl_window_truncated(&lister->window, previous, error);
+    if (status == DL_ERR_TRUNCATED || (status == DL_OK && !found))
+        return dl_window_truncated(&lister->window, previous, error);
     if (status != DL_OK) return status;
     if (element.length == DL_UNDEFINED_LENGTH)
         return dl_fail_tag(error, DL_ERR_CORRUPT, element.tag, offset, "undefined length in");
@@ -45,7 +46,7 @@ static dl_status list_meta(dl_lister *lister, dl_syntax syntax, dl_header *heade
     uint32_t previous = DL_TAG(0x0002, 0x0000), count = 0;
     for (;;) {
         const uint8_t *head;
-        dl_entry entry;
+        dl_entry entry = {0};
         dl_status status = dl_window_get(&lister->window, header->data_set, 6, &head, error);
         if (status != DL_OK) return status;
         if (!head || !dl_is_meta(head, syntax, *encoding)) return DL_OK;

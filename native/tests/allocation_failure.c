@@ -3,6 +3,7 @@
 #define _XOPEN_SOURCE 700
 #include "data_set.h"
 #include "failing_malloc.h"
+#include "listing.h"
 #include "tree.h"
 #include "valid_table.h"
 
@@ -213,6 +214,65 @@ static dl_status known_scenario(const void *context) {
     return status;
 }
 
+/* --- listing -----------------------------------------------------------------------------------
+ */
+
+static dl_status header_scenario(const void *context) {
+    const writer *w = context;
+    listing l = list_header(w->bytes.data, w->bytes.length);
+    listing_free(&l);
+    return l.status;
+}
+
+static dl_status list_scenario(const void *context) {
+    const writer *w = context;
+    listing l = list_header(w->bytes.data, w->bytes.length);
+    if (l.status == DL_OK) {
+        elements_of e = {l.header.data_set, DL_NO_END, w->syntax, true};
+        listing_free(&l);
+        l = with_lister(w->bytes.data, w->bytes.length, DL_LIST_DEPTH, call_elements, &e);
+    }
+    if (l.status == DL_OK) {
+        const dl_entry sequence = entries_of(&l)[entry_count(&l) - 1];
+        CHECK(sequence.tag == REQUEST_SEQUENCE);
+        listing_free(&l);
+        l = list_items(w->bytes.data, w->bytes.length, &sequence, w->syntax);
+        CHECK(l.status != DL_OK || l.items.undefined.length == 40);
+    }
+    listing_free(&l);
+    return l.status;
+}
+
+static dl_status recode_scenario(const void *context) {
+    const writer *w = context;
+    size_t start = w->bytes.length - 4;
+    while (start > 0 && memcmp(w->bytes.data + start, "\x08\0\x05\0", 4) != 0) start--;
+    listing l = recode_bytes(w->bytes.data + start, w->bytes.length - start, w->syntax, true);
+    listing_free(&l);
+    return l.status;
+}
+
+static dl_status fragments_scenario(const void *context) {
+    static const uint8_t item[8] = {0xFE, 0xFF, 0x00, 0xE0};
+    dl_memory memory = {NULL, 0};
+    dl_source source;
+    dl_bytes items = {0};
+    dl_fragments fragments = {0};
+    dl_error error;
+    (void)context;
+    paused p = pause_failing();
+    for (int i = 0; i < 300; i++) CHECK(dl_bytes_append(&items, item, 8) == DL_OK);
+    resume_failing(p);
+    memory = (dl_memory){items.data, items.length};
+    dl_source_memory(&source, &memory);
+    dl_status status = dl_walk_fragments(&source, 0, DL_NO_END, &fragments, &error);
+    if (status == DL_OK) status = dl_frame_fragments(&source, 0, items.length, &fragments, &error);
+    CHECK(status != DL_OK || fragments.offsets.length == 2400);
+    dl_fragments_free(&fragments);
+    dl_bytes_free(&items);
+    return status;
+}
+
 /* --- walks and scans ---------------------------------------------------------------------------
  */
 
@@ -319,6 +379,10 @@ int main(void) {
     }
     fail_each("plan", plan_scenario, NULL);
     fail_each("read", read_scenario, &w);
+    fail_each("header", header_scenario, &w);
+    fail_each("list", list_scenario, &w);
+    fail_each("recode", recode_scenario, &w);
+    fail_each("fragments", fragments_scenario, NULL);
     fail_each("known", known_scenario, NULL);
     fail_each("add", add_scenario, t.root);
     fail_each("scan", scan_scenario, t.root);

@@ -1,32 +1,8 @@
 /* A hundred thousand nested sequences end in an error, on a stack of 128 KiB; what nests less than
  * the limit is read (P1). */
-#include "data_set.h"
+#include "nest.h"
 
-enum {
-    DEEP = 100000,
-    SEQUENCE = 0x00400275,
-    MODALITY = 0x00080060,
-    BEHIND = 0x00540011,
-    STACK = 128 * 1024
-};
-
-typedef enum kind { UNDEFINED, DEFINED, UNDEFINED_ITEMS, INSIDE_UN, KINDS } kind;
-
-/* `depth` sequences, each in the one item of the one around it. */
-static void put_nest(writer *w, kind how, int depth) {
-    dl_syntax outer = w->syntax;
-    opened *open = calloc((size_t)depth * 2, sizeof *open);
-    CHECK(open);
-    for (int i = 0; i < depth; i++) {
-        const char *vr = how == INSIDE_UN && i == 0 ? "UN" : "SQ";
-        open[2 * i] = put_begin(w, SEQUENCE, vr, how == UNDEFINED || how == INSIDE_UN);
-        if (how == INSIDE_UN) w->syntax = IMPLICIT;
-        open[2 * i + 1] = put_item(w, how != DEFINED);
-    }
-    for (int i = 2 * depth; i-- > 0;) put_end(w, open[i]);
-    w->syntax = outer;
-    free(open);
-}
+enum { DEEP = 100000, MODALITY = 0x00080060, BEHIND = 0x00540011 };
 
 typedef struct task {
     const dl_plan *plan;
@@ -42,13 +18,7 @@ static void *run(void *argument) {
 
 static result read_on_small_stack(const dl_plan *plan, const writer *w) {
     task t = {.plan = plan, .w = w};
-    pthread_attr_t attributes;
-    pthread_t thread;
-    CHECK(pthread_attr_init(&attributes) == 0);
-    CHECK(pthread_attr_setstacksize(&attributes, STACK) == 0);
-    CHECK(pthread_create(&thread, &attributes, run, &t) == 0);
-    CHECK(pthread_join(thread, NULL) == 0);
-    (void)pthread_attr_destroy(&attributes);
+    run_on_small_stack(run, &t);
     return t.r;
 }
 

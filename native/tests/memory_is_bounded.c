@@ -2,6 +2,7 @@
  * speaks of gigabytes costs less than 4 MiB (P2). */
 #include "data_set.h"
 #include "failing_malloc.h"
+#include "listing.h"
 
 enum { BOUND = 4 << 20, PATIENT_ID = 0x00100020, REQUEST_SEQUENCE = 0x00400275 };
 
@@ -78,8 +79,40 @@ static void structures(void) {
     dl_plan_free(plan);
 }
 
+/* The same of what is listed, looked into and recoded. */
+static void listed(void) {
+    static const uint32_t lengths[] = {0x7FFFFFFF, 0xFFFFFFF0, 0xFFFFFFFE, 0xFFFFFFFF};
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        for (int variant = 0; variant < 3; variant++) {
+            writer w = {.syntax = SYNTAXES[variant]};
+            put_header(&w, REQUEST_SEQUENCE, "SQ", lengths[i]);
+            put_header(&w, DL_TAG_ITEM, NULL, lengths[i]);
+            put_header(&w, 0x00282000, "OB", lengths[i]);
+            put(&w, "0123456789", 10);
+            largest_allocation = 0;
+            allocations = 0;
+            listing l[3] = {list_all(&w), recode_all(&w, true), recode_all(&w, false)};
+            for (int k = 0; k < 3; k++) {
+                CHECK(l[k].status != DL_OK && l[k].recoded.capacity < 1000);
+                listing_free(&l[k]);
+            }
+            CHECK_CASE(largest_allocation < BOUND, "%zu bytes", (size_t)largest_allocation);
+            dl_fragments fragments = {0};
+            dl_memory memory = {w.bytes.data, w.bytes.length};
+            dl_source source;
+            dl_error error;
+            dl_source_memory(&source, &memory);
+            CHECK(dl_walk_fragments(&source, 0, DL_NO_END, &fragments, &error) == DL_OK);
+            CHECK(fragments.offsets.capacity == 0 && largest_allocation < BOUND);
+            dl_fragments_free(&fragments);
+            writer_free(&w);
+        }
+    }
+}
+
 int main(void) {
     each_vr();
+    listed();
     structures();
     return 0;
 }
