@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def plugins(uid: str) -> list[str]:
     """Return the names of pydicom's plugins that are there for a transfer syntax."""
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     try:
         found = get_decoder(uid).available_plugins
@@ -33,7 +33,7 @@ def decode(uid: str, data: memoryview, layout: Layout) -> Array | None:
     if not plugins(uid):
         return None
     from pydicom.encaps import encapsulate
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     attributes: dict[str, Any] = {
         "rows": layout.rows,

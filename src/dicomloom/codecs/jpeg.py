@@ -4,7 +4,10 @@ imagecodecs (libjpeg-turbo 3) codes and decodes, and releases the GIL: two threa
 and 1.5 (decoding) times as fast as one; with 12 bits 1.2, as its optimal Huffman tables take a
 second pass. pylibjpeg-libjpeg, which holds the GIL, decodes where it is absent or fails.
 
-X So does pydicom 3, Adobe's marker apart.
+Color. RGB is coded as YCbCr with Cb and Cr at half the width (YBR_FULL_422) or in full (YBR_FULL,
+``subsampling="444"``); YBR_FULL is coded as it is. Decoding gives RGB wherever there are three
+samples. Whether the stream is YCbCr is told by the names of its components, a JFIF or an Adobe
+marker, and where all are silent by PhotometricInterpretation. So does pydicom 3, Adobe's apart.
 
 Libraries fill up a stream that was cut off and say nothing: one without an end (EOI) is refused.
 """

@@ -3,12 +3,13 @@
 imagecodecs codes 8 and 16 bits and decodes all, and releases the GIL: two threads ran 1.8 times as
 fast as one. It writes a SPIFF header, which is taken out here (PS3.5 A.4.3: interchange format; the
 data set says what SPIFF would), and always the precision of the container. Other depths are coded
-by pyjpegls, which writes BitsStored but holds the GIL. pylibjpeg-libjpeg decodes where imagecodecs is
-absent or fails; it holds the GIL too.
+by pyjpegls, which writes BitsStored but holds the GIL. pylibjpeg-libjpeg, which holds it too,
+decodes where imagecodecs is absent or fails.
 
 JPEG-LS knows no sign: signed values are written as the pattern of their BitsStored bits, and their
-sign is put back on decoding. Near-lossless coding could then turn the least value into the greatest:
-frames with signed values that near the ends of the range are refused. Color is by pixel (ILV 2), untransformed.
+sign is put back on decoding. Near-lossless coding could then turn the least value into the
+greatest: frames with signed values near the ends of the range are refused. Color is by pixel
+(ILV 2), untransformed.
 """
 
 from __future__ import annotations
@@ -136,8 +137,8 @@ def _away_from_ends(code: Any, bits: int, near: int) -> Any:
         half = 1 << bits - 1
         if ((array >= half - near) & (array < half + near)).any():
             raise PixelError(
-                f"signed values within {near} of {half - 1} or {-half}, the ends of BitsStored {bits}, "
-                f"could change sign by an error of {near}: use JPEGLSLossless or a lesser near"
+                f"signed values within {near} of {half - 1} or {-half}, the ends of BitsStored "
+                f"{bits}, could change sign by an error of {near}: use JPEGLSLossless or a lesser near"
             )
         coded: Buffer = code(array)
         return coded

@@ -90,11 +90,11 @@ def _moved(frame: Buffer, layout: Layout, swap: int) -> Buffer:
     import numpy as np
 
     width = max(layout.bits_allocated // 8, 1)
-    samples = np.frombuffer(memoryview(frame), np.uint8).reshape(-1, width)
+    planes = layout.samples if layout.planar else 1
+    samples = np.frombuffer(memoryview(frame), np.uint8).reshape(planes, -1, width)
     if swap > 1:
-        samples = samples[:, ::-1]
-    if layout.planar and layout.samples > 1:
-        samples = samples.reshape(layout.samples, -1, width).transpose(1, 0, 2)
+        samples = samples[:, :, ::-1]
+    samples = samples.transpose(1, 0, 2)
     return np.ascontiguousarray(samples).reshape(-1).data
 
 
