@@ -1,6 +1,7 @@
-"""Frames as arrays for the libraries that want them: what goes in is checked, what comes out is fitted.
+"""Frames as arrays for the libraries that want them.
 
-Imports numpy: only the families that code through a library come here.
+What goes in is checked, what comes out is fitted. Imports numpy: only the families that code
+through a library come here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dicomloom.errors import CorruptError
+from dicomloom.codecs.native import check_size, deliver
+from dicomloom.errors import CorruptError, PixelError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +36,7 @@ def load(frame: Buffer, layout: Layout, *, pattern: bool = False) -> Array:
 
     Raises
     ------
-    CorruptError
+    PixelError
         The frame has another size, or values that `bits_stored` bits do not hold.
     """
     view = memoryview(frame).cast("B")
@@ -53,16 +55,6 @@ def load(frame: Buffer, layout: Layout, *, pattern: bool = False) -> Array:
     return array
 
 
-def check_size(view: memoryview, layout: Layout) -> None:
-    """Raise CorruptError where a raw frame has not the size that its layout says."""
-    if view.nbytes != layout.frame_bytes:
-        raise CorruptError(
-            f"expected a frame of {layout.frame_bytes} bytes ({layout.rows} rows, "
-            f"{layout.columns} columns, {layout.samples} samples of {layout.bits_allocated} bits), "
-            f"found {view.nbytes}"
-        )
-
-
 def _check_range(array: Array, layout: Layout) -> None:
     # Compare in Python's integers: numpy would wrap.
     bits = layout.bits_stored
@@ -73,7 +65,7 @@ def _check_range(array: Array, layout: Layout) -> None:
     if worst <= most and layout.signed:
         worst = int(array.min())
     if not least <= worst <= most:
-        raise CorruptError(
+        raise PixelError(
             f"expected values from {least} to {most} (BitsStored {bits}), found {worst}: give the "
             "true BitsStored, or clear the unused bits first"
         )
@@ -95,7 +87,8 @@ def store(
         Precision of the bitstream.
     signed : bool
         Whether the bitstream itself knows a sign (JPEG 2000). Where it does not, the value is a
-        pattern of bits whose sign is bit `layout.bits_stored - 1`, or `bits - 1` where that is less.
+        pattern of bits whose sign is the last of `layout.bits_stored`, or of `bits` where they are
+        fewer.
 
     Raises
     ------
@@ -127,10 +120,4 @@ def _fit(array: Array, layout: Layout, bits: int, signed: bool) -> Array:
 
 def _deliver(array: Array, layout: Layout, into: Buffer | None) -> Buffer:
     flat: NDArray[np.uint8] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    if into is None:
-        return flat.data
-    target = memoryview(into).cast("B")
-    if target.nbytes != layout.frame_bytes:
-        raise ValueError(f"expected a buffer of {layout.frame_bytes} bytes, found {target.nbytes}")
-    target[:] = flat.data
-    return into
+    return deliver(flat.data, layout, into)

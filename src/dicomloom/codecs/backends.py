@@ -1,4 +1,4 @@
-"""The libraries that code and decode: found when first needed, named with the extra that brings them."""
+"""The libraries that code and decode: found when first needed, and the extra that brings each."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a bitstream says of itself, read from its first bytes: nothing is decoded, no library is asked.
+"""What a bitstream says of itself, by its first bytes: nothing is decoded, no library is asked.
 
-`describe` reads sizes, `check` holds them against a data set, `starts_frame` finds where frames begin
-in fragments without an offset table. Hostile bytes are normal input: each parser looks at a bounded
-number of bytes and raises CorruptError or UnsupportedError, nothing else.
+`describe` reads sizes, `check` holds them against a data set, `starts_frame` finds where frames
+begin in fragments without an offset table. Hostile bytes are normal input: each parser looks at a
+bounded number of bytes and raises CorruptError or UnsupportedError, nothing else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _PROCESSES = {
     f"{_UID}.4.53": ("SOF2",),
     f"{_UID}.4.55": ("SOF2",),
 }
-_HEADER = 64 * 1024  # enough of a frame to find its size in, application segments included
+_HEADER = 4 * 1024  # of most frames, enough to find their size in
+_LONG_HEADER = 4 * 1024 * 1024  # of those with color profiles and the like
 
 
 class Description(NamedTuple):
@@ -44,9 +45,9 @@ class Description(NamedTuple):
     rows, columns, samples, bits : int or None
         `bits` is the precision of a sample.
     details : dict
-        By format: ``format``, ``process``, ``ids``, ``sampling``, ``jfif``, ``adobe``, ``predictor``,
-        ``near``, ``signed``, ``mct``, ``reversible``, ``progression``, ``levels``, ``tlm``,
-        ``xyb``, ``segments``.
+        By format: ``format``, ``process``, ``ids``, ``sampling``, ``jfif``, ``adobe``,
+        ``predictor``, ``near``, ``signed``, ``mct``, ``reversible``, ``progression``, ``levels``,
+        ``tlm``, ``xyb``, ``segments``.
     """
 
     rows: int | None
@@ -73,7 +74,16 @@ def describe(data: Buffer, uid: str) -> Description:
     UnsupportedError
         They are, but in a kind that is not read; or the syntax has no header of its own.
     """
-    prefix = bytes(memoryview(data).cast("B")[:_HEADER])
+    view = memoryview(data).cast("B")
+    try:
+        return _describe(bytes(view[:_HEADER]), uid)
+    except CorruptError:
+        if view.nbytes <= _HEADER:
+            raise
+        return _describe(bytes(view[:_LONG_HEADER]), uid)
+
+
+def _describe(prefix: bytes, uid: str) -> Description:
     if uid in _JPEG:
         return Description(*jpeg.parse(prefix, lossless_ls=False))
     if uid in _JPEG_LS:
@@ -129,8 +139,8 @@ def check(data: Buffer, uid: str, layout: Layout, *, strict: bool = False) -> De
             raise CorruptError(f"the data set says {name} {said}, the bitstream {coded}")
     if found.bits is not None and found.bits > layout.bits_allocated:
         raise CorruptError(
-            f"the data set says BitsAllocated {layout.bits_allocated}, the bitstream has samples of "
-            f"{found.bits} bits"
+            f"the data set says BitsAllocated {layout.bits_allocated}, the bitstream has samples "
+            f"of {found.bits} bits"
         )
     if uid == _RLE:
         _check_segments(found, layout)

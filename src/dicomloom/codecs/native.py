@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dicomloom.codecs.base import Codec, Decoder, Encoder
-from dicomloom.errors import CorruptError, UnsupportedError
+from dicomloom.codecs.layout import SUBSAMPLED
+from dicomloom.errors import CorruptError, PixelError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,7 @@ class NativeEncoder(Encoder):
     def encode(self, frame: Buffer) -> Sequence[Buffer]:
         """Return the frame itself."""
         view = memoryview(frame).cast("B")
-        if view.nbytes != self.source.frame_bytes:
-            raise wrong_size(view.nbytes, self.source)
+        check_size(view, self.source)
         return [view]
 
     def bound(self) -> int:
@@ -54,16 +54,22 @@ class NativeDecoder(Decoder):
         view = memoryview(data).cast("B")
         size = self.layout.frame_bytes
         if view.nbytes != size and not (self._padded and view.nbytes == size + size % 2):
-            raise wrong_size(view.nbytes, self.layout)
+            raise CorruptError(wrong_size(view.nbytes, self.layout))
         result: Buffer = view[:size]
         if self._swap > 1 or (self._stored.planar and self._stored.samples > 1):
             result = _moved(result, self._stored, self._swap)
         return deliver(result, self.layout, into)
 
 
-def wrong_size(found: int, layout: Layout) -> CorruptError:
-    """Return the error for a frame of another size than its layout says."""
-    return CorruptError(
+def check_size(view: memoryview, layout: Layout) -> None:
+    """Raise PixelError where a frame to be coded has not the size that its layout says."""
+    if view.nbytes != layout.frame_bytes:
+        raise PixelError(wrong_size(view.nbytes, layout))
+
+
+def wrong_size(found: int, layout: Layout) -> str:
+    """Return what to say of a frame of another size than its layout says."""
+    return (
         f"expected a frame of {layout.frame_bytes} bytes ({layout.rows} rows, {layout.columns} "
         f"columns, {layout.samples} samples of {layout.bits_allocated} bits), found {found}"
     )
@@ -84,11 +90,11 @@ def _moved(frame: Buffer, layout: Layout, swap: int) -> Buffer:
     import numpy as np
 
     width = max(layout.bits_allocated // 8, 1)
-    samples = np.frombuffer(frame, np.uint8).reshape(-1, width)
+    planes = layout.samples if layout.planar else 1
+    samples = np.frombuffer(memoryview(frame), np.uint8).reshape(planes, -1, width)
     if swap > 1:
-        samples = samples[:, ::-1]
-    if layout.planar and layout.samples > 1:
-        samples = samples.reshape(layout.samples, -1, width).transpose(1, 0, 2)
+        samples = samples[:, :, ::-1]
+    samples = samples.transpose(1, 0, 2)
     return np.ascontiguousarray(samples).reshape(-1).data
 
 
@@ -117,7 +123,7 @@ class _Native(Codec):
         """Return a decoder for such frames."""
         if layout.planar and layout.samples > 1:
             unit = layout.bits_allocated
-            if unit % 8 or layout.photometric == "YBR_FULL_422":
+            if unit % 8 or layout.photometric in SUBSAMPLED:
                 raise UnsupportedError(
                     f"PlanarConfiguration 1 with {layout.photometric} of BitsAllocated {unit}: "
                     "expected whole bytes and equal planes"

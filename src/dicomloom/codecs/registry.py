@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where the codec of a transfer syntax lives: class `keyword` of ``dicomloom.codecs.<module>``."""
+    """Where a codec lives: class `keyword` of ``dicomloom.codecs.<module>``."""
 
     keyword: str
     uid: str

@@ -34,7 +34,7 @@ class _Bits:
 
 
 def parse(data: bytes) -> Parsed:
-    """Return rows, columns, samples, bits and details of a codestream or of a file that holds one."""
+    """Return rows, columns, samples, bits and details of a codestream, perhaps in a container."""
     boxed = data.startswith(CONTAINER)
     details: dict[str, object] = {"format": "container" if boxed else "codestream"}
     stream = _unboxed(data, details) if boxed else data

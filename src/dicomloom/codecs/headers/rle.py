@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 from dicomloom.codecs.headers import Parsed
 from dicomloom.errors import CorruptError
@@ -16,7 +17,7 @@ def parse(data: bytes) -> Parsed:
     if not 1 <= count <= 15:
         raise CorruptError(f"expected 1 to 15 RLE segments, found {count}")
     used = offsets[:count]
-    if used[0] < 64 or any(a >= b for a, b in zip(used, used[1:], strict=False)):
+    if used[0] < 64 or any(a >= b for a, b in pairwise(used)):
         raise CorruptError(f"expected RLE offsets that rise from 64, found {used}")
     return None, None, None, None, {"format": "rle", "segments": count, "offsets": tuple(used)}
 

@@ -1,0 +1,250 @@
+"""What the codecs share whose work a library does.
+
+A family says which layouts it holds (`Holds`), which libraries decode it and how, and how an array
+is coded; sizes, options, missing libraries and errors are seen to here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from dicomloom.codecs import bitstream
+from dicomloom.codecs.backends import PYDICOM, Backend
+from dicomloom.codecs.base import Codec, Decoder, Encoder
+from dicomloom.codecs.native import no_options
+from dicomloom.errors import CorruptError, DicomloomError, UnsupportedError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from dicomloom.codecs.arrays import Array
+    from dicomloom.codecs.bitstream import Description
+    from dicomloom.codecs.layout import Layout
+
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+PALETTE = "PALETTE COLOR"
+
+
+class Holds(NamedTuple):
+    """The layouts that a transfer syntax can hold, by the tables of PS3.5 8.2."""
+
+    allocated: tuple[int, ...]
+    stored: tuple[int, int]
+    signed: bool
+    photometrics: tuple[str, ...]
+    reasons: dict[str, str] = {}  # noqa: RUF012
+    """By photometric interpretation or ``"signed"``: why not."""
+
+    def refuse(self, keyword: str, layout: Layout) -> None:
+        """Raise UnsupportedError where a layout does not fit."""
+        found = self._fault(layout)
+        if found:
+            raise UnsupportedError(f"{keyword} {found}")
+
+    def _fault(self, layout: Layout) -> str:  # noqa: PLR0911
+        if layout.floating:
+            return "does not hold floating point pixels: use a native syntax"
+        least, most = self.stored
+        if layout.bits_allocated not in self.allocated:
+            return (
+                f"holds BitsAllocated {_listed(self.allocated)}, found {layout.bits_allocated}: "
+                "use another transfer syntax or convert the pixels"
+            )
+        if not least <= layout.bits_stored <= most or layout.bits_stored > layout.bits_allocated:
+            return f"holds BitsStored {least} to {most}, found {layout.bits_stored}"
+        if layout.signed and not self.signed:
+            why = self.reasons.get("signed", "its samples have no sign")
+            return f"holds PixelRepresentation 0, found 1: {why}"
+        wanted = 1 if layout.photometric in (*MONOCHROME, PALETTE) else 3
+        if layout.photometric not in self.photometrics:
+            why = self.reasons.get(layout.photometric, "convert the pixels first")
+            return f"holds {_listed(self.photometrics)}, found {layout.photometric}: {why}"
+        if layout.samples != wanted:
+            return f"with {layout.photometric} has SamplesPerPixel {wanted}, found {layout.samples}"
+        if wanted == 3 and layout.signed:
+            return "holds color with PixelRepresentation 0, found 1"
+        if not layout.rows or not layout.columns:
+            return f"needs at least one pixel, found {layout.rows} rows, {layout.columns} columns"
+        return ""
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+class LibraryEncoder(Encoder):
+    """Codes frames by a function from array to bytes."""
+
+    def __init__(
+        self,
+        source: Layout,
+        layout: Layout,
+        code: Callable[[Array], Buffer],
+        *,
+        pattern: bool = False,
+        method: str | None = None,
+        description: str = "",
+    ) -> None:
+        self.source = source
+        self.layout = layout
+        self.lossy = method is not None
+        self.method = method
+        self.description = description
+        self._code = code
+        self._pattern = pattern
+
+    def encode(self, frame: Buffer) -> Sequence[Buffer]:
+        """Code one frame; the GIL is released where the module of its family says so."""
+        from dicomloom.codecs import arrays
+
+        array = arrays.load(frame, self.source, pattern=self._pattern)
+        try:
+            return [self._code(array)]
+        except DicomloomError:
+            raise
+        except (RuntimeError, ValueError, OSError) as error:
+            raise UnsupportedError(
+                f"the library would not code a frame of {self.source!r}: {error}"
+            ) from error
+
+    def bound(self) -> int:
+        """Return twice the size of a frame whose samples have whole bytes, and 64 KiB.
+
+        No codec here grows noise by more; their libraries promise nothing.
+        """
+        samples = self.source.rows * self.source.columns * self.source.samples
+        return 2 * samples * max(self.source.bits_allocated // 8, 1) + 64 * 1024
+
+
+class LibraryDecoder(Decoder):
+    """Decodes by the first library that is there and does not fail; holds no state."""
+
+    def __init__(self, codec: LibraryCodec, layout: Layout) -> None:
+        self._codec = codec
+        self._stored = layout
+        self.layout = codec.decoded(layout)
+
+    def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
+        """Decode one frame; the GIL is released where the module of its family says so."""
+        from dicomloom.codecs import arrays
+
+        codec = self._codec
+        view = memoryview(data).cast("B")
+        found = bitstream.check(view, codec.uid, self._stored)
+        assert found is not None
+        codec.whole(view)
+        array, signed = self._by_first(view, found)
+        bits = found.bits or self._stored.bits_stored
+        return arrays.store(array, self.layout, into, bits=bits, signed=signed)
+
+    def _by_first(self, view: memoryview, found: Description) -> tuple[Array, bool]:
+        codec = self._codec
+        failures = []
+        for backend in codec.readers:
+            if not backend.found():
+                continue
+            try:
+                return codec.decode_by(backend, view, self._stored, found)
+            except DicomloomError:
+                raise
+            except (RuntimeError, ValueError, OSError, NotImplementedError) as error:
+                failures.append((backend, error))
+        if failures:
+            backend, failure = failures[0]
+            raise CorruptError(f"{backend.name} does not decode the frame: {failure}") from failure
+        from dicomloom.codecs.fallback import decode
+
+        array = decode(codec.uid, view, self._stored)
+        if array is not None:
+            return array, False
+        first = codec.readers[0]
+        raise first.missing(f"{codec.keyword}: decoding", "it is not installed")
+
+
+class LibraryCodec(Codec):
+    """A transfer syntax that libraries code and decode.
+
+    Attributes
+    ----------
+    readers, writers : tuple of Backend
+        In order of choice. pydicom's own decoders are asked last, where none of them is there.
+    holds : Holds
+    """
+
+    readers: ClassVar[tuple[Backend, ...]] = ()
+    writers: ClassVar[tuple[Backend, ...]] = ()
+    holds: ClassVar[Holds]
+
+    def reads(self) -> list[str]:
+        """Return what decodes it here."""
+        found = [backend.title() for backend in self.readers if backend.found()]
+        if found:
+            return found
+        from dicomloom.codecs.fallback import plugins
+
+        return [f"{PYDICOM.title()} ({name})" for name in plugins(self.uid)]
+
+    def writes(self) -> list[str]:
+        """Return what codes it here."""
+        return [backend.title() for backend in self.writers if backend.found()]
+
+    def encoder(self, layout: Layout, **options: object) -> Encoder:
+        """Return an encoder; see the class of the codec for its options."""
+        no_options(self, options)
+        if not self.writers:
+            raise UnsupportedError(
+                f"{self.keyword} is only read: no library that can be installed writes it"
+            )
+        source = layout.replace(planar=0)
+        self.holds.refuse(self.keyword, source)
+        return self.make(source, {k: v for k, v in options.items() if v is not None})
+
+    def decoder(self, layout: Layout) -> Decoder:
+        """Return a decoder."""
+        if layout.floating or layout.bits_allocated not in self.holds.allocated:
+            raise UnsupportedError(
+                f"{self.keyword} holds BitsAllocated {_listed(self.holds.allocated)}, found "
+                f"{'floating point of ' if layout.floating else ''}{layout.bits_allocated}"
+            )
+        return LibraryDecoder(self, layout)
+
+    # --- what a family fills in ---
+
+    def decoded(self, layout: Layout) -> Layout:
+        """Return what decoding gives."""
+        return layout.replace(planar=0)
+
+    def whole(self, data: memoryview) -> None:
+        """Raise TruncatedError where a stream is cut off that libraries would fill up silently."""
+
+    def make(self, source: Layout, options: dict[str, Any]) -> Encoder:
+        """Return an encoder for a layout that fits, with options that were checked by name."""
+        raise NotImplementedError
+
+    def decode_by(
+        self, backend: Backend, data: memoryview, layout: Layout, found: Description
+    ) -> tuple[Array, bool]:
+        """Decode by one library: the samples, and whether the stream itself knows their sign."""
+        raise NotImplementedError
+
+
+def number(options: dict[str, Any], name: str, least: float, most: float, default: Any) -> Any:
+    """Return an option that is a number within bounds.
+
+    Raises
+    ------
+    ValueError
+        It is not; the message says what was expected.
+    """
+    value = options.get(name, default)
+    if value is None:
+        return None
+    whole = isinstance(least, int)
+    if isinstance(value, str | bytes | bool):
+        raise ValueError(f"{name} must be a number from {least} to {most}, not {value!r}")
+    value = int(value) if whole and int(value) == value else float(value)
+    if (whole and not isinstance(value, int)) or not least <= value <= most:
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"{name} must be {kind} from {least} to {most}, not {value!r}")
+    return value
