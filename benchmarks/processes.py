@@ -9,7 +9,9 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,9 +113,50 @@ def alternate(
     return taken
 
 
+def median_ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the median of the ratios within rounds: a machine's mood lasts about as long."""
+    return statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
+
+
+def spread(runs: Sequence[Run], what: str = "wall") -> str:
+    """Return the median, and in parentheses the least and the most."""
+    taken = sorted(getattr(run, what) for run in runs)
+    return f"{statistics.median(taken):.3f} ({taken[0]:.3f}-{taken[-1]:.3f})"
+
+
 def median(runs: Sequence[Run], what: str = "wall") -> float:
     found: float = statistics.median(getattr(run, what) for run in runs)
     return found
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def workplace(where: Path, needed: int, *, keep: bool = False) -> Iterator[Path]:
+    """Make a directory to work in below `where`, and remove it at the end unless told to keep it.
+
+    Raises
+    ------
+    BenchmarkError
+        There is not enough room for `needed` bytes.
+    """
+    free = shutil.disk_usage(where).free
+    if free < needed * 1.2:
+        raise BenchmarkError(
+            f"{where} has {free / 1e9:.1f} GB free and {needed * 1.2 / 1e9:.1f} GB are needed: "
+            "give --dir elsewhere, or measure less"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="dicomloom-bench-", dir=where))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def may_drop_caches() -> bool:
