@@ -118,6 +118,14 @@ def frames(spec: Spec) -> Iterator[Picture]:
         yield frame
 
 
+def frame_at(spec: Spec, number: int) -> Picture:
+    """Draw one frame of an object, as `frames` does."""
+    pictures = Pictures(spec.kind, spec.rows, spec.columns, spec.seed)
+    frame = pictures.frame(number % spec.distinct if spec.distinct else number)
+    stamp(frame, number, pictures.bits_stored)
+    return frame
+
+
 def _sop_class(samples: int, bits: int) -> str:
     if samples == 3:
         return MultiFrameTrueColorSecondaryCaptureImageStorage

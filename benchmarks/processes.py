@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
@@ -37,7 +38,7 @@ class Run:
     peak_kib: int
     read_bytes: int
     read_calls: int
-    reported: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, Any] = field(default_factory=dict)
 
     @property
     def inside(self) -> float:
@@ -90,11 +91,11 @@ class Tools:
         return Run(reported=reported, **taken)
 
 
-def _last_json(path: Path) -> dict[str, float]:
+def _last_json(path: Path) -> dict[str, Any]:
     lines = path.read_bytes()[-4096:].splitlines()
     if not lines or not lines[-1].startswith(b"{"):
         return {}
-    found: dict[str, float] = json.loads(lines[-1])
+    found: dict[str, Any] = json.loads(lines[-1])
     return found
 
 
@@ -157,6 +158,13 @@ def workplace(where: Path, needed: int, *, keep: bool = False) -> Iterator[Path]
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def memory_available() -> int:
+    """Return how many bytes programs and files in memory can still take; a lot if none tells."""
+    told = Path("/proc/meminfo")
+    found = re.search(r"MemAvailable: +(\d+) kB", told.read_text()) if told.exists() else None
+    return int(found[1]) * 1024 if found else 1 << 62
 
 
 def may_drop_caches() -> bool:
