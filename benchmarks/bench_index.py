@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from make_tree import Instance, make_links, make_noise, make_tree, needed_bytes
@@ -32,53 +29,17 @@ from processes import (
     filesystem_of,
     may_drop_caches,
     median,
+    median_ratio,
+    processors,
     program,
-    version_of,
+    spread,
+    workplace,
 )
+from report import describe, note, say, table
 
 COLD_THREADS = 32
 OLD_RELIABLE = "dicomtocsv --image"
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def say(text: str = "") -> None:
-    print(text, flush=True)
-
-
-def note(text: str) -> None:
-    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    say("| " + " | ".join(head) + " |")
-    say("| --- |" + " ---: |" * (len(head) - 1))
-    for row in rows:
-        say("| " + " | ".join(row) + " |")
-    say()
-
-
-def packages() -> str:
-    found = []
-    for name in ("dicomloom", "pydicom", "pyarrow"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return ", ".join(found)
-
-
-def describe(folder: Path, cores: int) -> None:
-    say(f"* {platform.system()} {platform.release()}, {platform.machine()}, {cores} processors")
-    say(f"* file system: {filesystem_of(folder)}; Python {platform.python_version()}; {packages()}")
-    programs = ("dicomtocsv", "gdcmscanner", "dcmdump")
-    say("* " + ", ".join(f"{name} {version_of(name)}" for name in programs))
-    say()
+PROGRAMS = ("dicomtocsv", "gdcmscanner", "dcmdump")
 
 
 class Archive:
@@ -142,20 +103,18 @@ def speed_rows(
         return [files[name] / getattr(run, clock) for run in taken[name]]
 
     def ratio(mine: list[float], other: str) -> float:
-        theirs = rates(other, clock_of(other))
-        return statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
+        return median_ratio(mine, rates(other, clock_of(other)))
 
     rows = []
     for name, runs in taken.items():
         clocks = [clock_of(name)] + (["inside"] if name in inside else [])
         for clock in clocks:
-            times = sorted(getattr(run, clock) for run in runs)
             mine = rates(name, clock)
             rows.append(
                 [
                     f"{name}, without start" if clock != clock_of(name) else name,
                     f"{files[name]:,}",
-                    f"{median(runs, clock):.3f} ({times[0]:.3f}-{times[-1]:.3f})",
+                    spread(runs, clock),
                     f"{median(runs, 'cpu'):.2f}",
                     f"{statistics.median(mine):,.0f}",
                     f"{100 * ratio(mine, floor):.1f}",
@@ -321,15 +280,6 @@ def bench_noise(tools: Tools, folder: Path, files: int, size: int) -> None:
     shutil.rmtree(tree)
 
 
-def refuse_small_disk(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed * 1.2:
-        raise BenchmarkError(
-            f"{folder} has {free / 1e9:.1f} GB free and {needed * 1.2 / 1e9:.1f} GB are needed: "
-            "give --dir elsewhere, or fewer --files and --names"
-        )
-
-
 def disk_needed(args: argparse.Namespace) -> int:
     """Return the most that stands on the disk at a time."""
     rows = 800  # bytes of one in the CSV
@@ -341,7 +291,7 @@ def disk_needed(args: argparse.Namespace) -> int:
 def measure(args: argparse.Namespace, folder: Path) -> None:
     cores = processors()
     say("# dicomloom index\n")
-    describe(folder, cores)
+    describe(folder, ("dicomloom", "pydicom", "pyarrow"), PROGRAMS)
     tools = Tools(folder)
     if "speed" in args.sections or "cold" in args.sections:
         note(f"making {args.files:,} files")
@@ -387,16 +337,12 @@ def main(arguments: list[str] | None = None) -> int:
     where = args.dir or Path(tempfile.gettempdir())
     if args.dir is None and filesystem_of(where) in ("tmpfs", "ramfs"):
         where = Path("/var/tmp")
-    folder = Path(tempfile.mkdtemp(prefix="dicomloom-bench-", dir=where))
     try:
-        refuse_small_disk(folder, disk_needed(args))
-        measure(args, folder)
+        with workplace(where, disk_needed(args), keep=args.keep) as folder:
+            measure(args, folder)
     except BenchmarkError as error:
         print(f"bench_index: {error}", file=sys.stderr)
         return 1
-    finally:
-        if not args.keep:
-            shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

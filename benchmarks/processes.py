@@ -9,9 +9,12 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
@@ -35,7 +38,7 @@ class Run:
     peak_kib: int
     read_bytes: int
     read_calls: int
-    reported: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, Any] = field(default_factory=dict)
 
     @property
     def inside(self) -> float:
@@ -88,11 +91,11 @@ class Tools:
         return Run(reported=reported, **taken)
 
 
-def _last_json(path: Path) -> dict[str, float]:
+def _last_json(path: Path) -> dict[str, Any]:
     lines = path.read_bytes()[-4096:].splitlines()
     if not lines or not lines[-1].startswith(b"{"):
         return {}
-    found: dict[str, float] = json.loads(lines[-1])
+    found: dict[str, Any] = json.loads(lines[-1])
     return found
 
 
@@ -111,9 +114,57 @@ def alternate(
     return taken
 
 
+def median_ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the median of the ratios within rounds: a machine's mood lasts about as long."""
+    return statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
+
+
+def spread(runs: Sequence[Run], what: str = "wall") -> str:
+    """Return the median, and in parentheses the least and the most."""
+    taken = sorted(getattr(run, what) for run in runs)
+    return f"{statistics.median(taken):.3f} ({taken[0]:.3f}-{taken[-1]:.3f})"
+
+
 def median(runs: Sequence[Run], what: str = "wall") -> float:
     found: float = statistics.median(getattr(run, what) for run in runs)
     return found
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def workplace(where: Path, needed: int, *, keep: bool = False) -> Iterator[Path]:
+    """Make a directory to work in below `where`, and remove it at the end unless told to keep it.
+
+    Raises
+    ------
+    BenchmarkError
+        There is not enough room for `needed` bytes.
+    """
+    free = shutil.disk_usage(where).free
+    if free < needed * 1.2:
+        raise BenchmarkError(
+            f"{where} has {free / 1e9:.1f} GB free and {needed * 1.2 / 1e9:.1f} GB are needed: "
+            "give --dir elsewhere, or measure less"
+        )
+    folder = Path(tempfile.mkdtemp(prefix="dicomloom-bench-", dir=where))
+    try:
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def memory_available() -> int:
+    """Return how many bytes programs and files in memory can still take; a lot if none tells."""
+    told = Path("/proc/meminfo")
+    found = re.search(r"MemAvailable: +(\d+) kB", told.read_text()) if told.exists() else None
+    return int(found[1]) * 1024 if found else 1 << 62
 
 
 def may_drop_caches() -> bool:
