@@ -26,22 +26,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         import json
 
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        sys.stdout.write(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
         return 0
     head = ("KEYWORD", "UID", "READS", "WRITES", "BITS", "LOSSY", "OPTIONS")
-    lines = [head]
-    for row in rows:
-        lines.append(
+    lines = [
+        head,
+        *(
             (
-                str(row["keyword"]),
-                str(row["uid"]),
-                ", ".join(row["reads"]) or "-",
-                ", ".join(row["writes"]) or "-",
-                str(row["bits"]),
-                "lossless" if row["lossless"] else "lossy",
-                " ".join(f"--{name}" for name in row["options"]),
+                row.keyword,
+                row.uid,
+                ", ".join(row.reads) or "-",
+                ", ".join(row.writes) or "-",
+                row.bits,
+                "lossless" if row.lossless else "lossy",
+                " ".join(f"--{name}" for name in row.options),
             )
-        )
+            for row in rows
+        ),
+    ]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import operator
-import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex, overload
 
 from dicomloom.codecs.base import Decoder
 from dicomloom.codecs.layout import Layout
-from dicomloom.errors import DicomloomError, PixelError
+from dicomloom.errors import DicomloomError
 from dicomloom.frames.concatenation import ordered
 from dicomloom.frames.sources import StrPath, open_source
 from dicomloom.frames.stored import StoredFrames
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
     from numpy.typing import NDArray
     from pydicom import Dataset
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
 
 class FrameReader:

@@ -23,8 +23,10 @@ from dicomloom.frames.selection import per_frame_items
 from dicomloom.frames.template import complete, read_template
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from pydicom import Dataset
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
     from dicomloom.frames.sources import StrPath
 

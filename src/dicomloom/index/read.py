@@ -10,9 +10,9 @@ from typing import BinaryIO
 from dicomloom._native.scan import read_row
 from dicomloom.errors import DicomloomError
 from dicomloom.index import charsets
-from dicomloom.inflate import InflatedReader
 from dicomloom.index.scan import LIMITS, StrPath
 from dicomloom.index.schema import compile_plan
+from dicomloom.inflate import InflatedReader
 from dicomloom.tags import parse_tag
 
 

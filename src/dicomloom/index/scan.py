@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom._native import scan as _native
 from dicomloom.index import charsets
-from dicomloom.inflate import InflatedReader
 from dicomloom.index.schema import Schema
+from dicomloom.inflate import InflatedReader
 
 if TYPE_CHECKING:
     from datetime import date
