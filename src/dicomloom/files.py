@@ -62,6 +62,7 @@ class EagerFile(io.FileIO):
         self._written = self._sent = 0
 
     def write(self, data: Buffer, /) -> int:
+        """Write what the system takes of a buffer; returns how many bytes that were."""
         count = super().write(data)
         self._count(count)
         return count

@@ -1,6 +1,7 @@
 from array import array
-from collections.abc import Buffer
 from typing import Protocol
+
+from typing_extensions import Buffer
 
 class Reader(Protocol):
     def read_at(self, offset: int, size: int, /) -> bytes: ...

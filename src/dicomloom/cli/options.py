@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+TYPE_CHECKING = False  # typing's own costs an import
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def positive(text: str) -> int:
     """Read a whole number of at least 1."""
@@ -96,7 +100,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def coding(arguments: argparse.Namespace) -> dict[str, object]:
+def coding(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what `add_coding` was given, as the arguments of a writer.
 
     Raises
@@ -107,7 +111,7 @@ def coding(arguments: argparse.Namespace) -> dict[str, object]:
     from dicomloom.codecs.registry import find
 
     codec = find(arguments.to)
-    made: dict[str, object] = {
+    made: dict[str, Any] = {
         "workers": arguments.jobs,
         "max_memory": arguments.max_memory,
         "offset_table": arguments.offset_table,

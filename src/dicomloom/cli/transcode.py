@@ -12,6 +12,7 @@ from dicomloom.cli.main import EXIT_SOME_FAILED, EXIT_UNREADABLE, EXIT_USAGE
 TYPE_CHECKING = False  # --help imports nothing that codes
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from dicomloom.frames.transcode import Report
 
@@ -100,7 +101,7 @@ def _files(top: str, skip: str) -> Iterator[str]:
                 yield os.path.relpath(path, top)
 
 
-def _tree(arguments: argparse.Namespace, coding: dict[str, object]) -> int:
+def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
     """Mirror a tree, several files at a time."""
     from dicomloom.errors import DicomloomError
     from dicomloom.frames.budget import processors

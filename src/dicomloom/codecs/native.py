@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom.codecs.base import Codec, Decoder, Encoder
 from dicomloom.codecs.layout import SUBSAMPLED
+from dicomloom.codecs.layout import SUBSAMPLED
 from dicomloom.errors import CorruptError, PixelError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class NativeDecoder(Decoder):
         self._padded = padded
         self._swap = layout.bits_allocated // 8 if big and layout.bits_allocated > 8 else 1
         self.layout = layout.replace(planar=0)
+        if layout.photometric in SUBSAMPLED:
+            self.layout = self.layout.replace(photometric="YBR_FULL")
 
     def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Return the frame, copied only where `into` asks for it or bytes have to move."""
@@ -98,6 +101,14 @@ def _moved(frame: Buffer, layout: Layout, swap: int) -> Buffer:
     return np.ascontiguousarray(samples).reshape(-1).data
 
 
+def _at_full_width(frame: Buffer) -> Buffer:
+    """Give both pixels of a pair the Cb and Cr that they share (PS3.3 C.7.6.3.1.2)."""
+    import numpy as np
+
+    pairs = np.frombuffer(frame, np.uint8).reshape(-1, 4)
+    return np.ascontiguousarray(pairs[:, (0, 2, 3, 1, 2, 3)]).reshape(-1).data
+
+
 class _Native(Codec):
     """What all of them share."""
 
@@ -121,6 +132,11 @@ class _Native(Codec):
 
     def decoder(self, layout: Layout) -> Decoder:
         """Return a decoder for such frames."""
+        if layout.photometric in SUBSAMPLED and (layout.bits_allocated != 8 or layout.columns % 2):
+            raise UnsupportedError(
+                f"{layout.photometric} of BitsAllocated {layout.bits_allocated} and "
+                f"{layout.columns} columns: expected 8 and an even number (PS3.3 C.7.6.3.1.2)"
+            )
         if layout.planar and layout.samples > 1:
             unit = layout.bits_allocated
             if unit % 8 or layout.photometric in SUBSAMPLED:

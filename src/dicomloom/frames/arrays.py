@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom.codecs.layout import Layout
 from dicomloom.errors import PixelError
-from dicomloom.frames.pixels import PHOTOMETRIC_SAMPLES
+from dicomloom.frames.pixels import KEYWORDS, PHOTOMETRIC_SAMPLES
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -77,7 +77,7 @@ def _straight(frame: Buffer) -> memoryview:
     import numpy as np
 
     array = np.asarray(frame)
-    return memoryview(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")).data
 
 
 def layout_for(frames: Frames, declared: dict[str, int | str]) -> Layout:
@@ -92,27 +92,10 @@ def layout_for(frames: Frames, declared: dict[str, int | str]) -> Layout:
     samples = said.get("samples")
     if samples is None and "photometric" in said:
         samples = PHOTOMETRIC_SAMPLES.get(str(said["photometric"]))
-    shape = frames.shape
     if frames.plain:
-        for name in ("rows", "columns", "bits_allocated"):
-            if name not in said:
-                raise PixelError(
-                    f"plain bytes say nothing of their shape: the template must have {name}, or "
-                    "pass an array of (rows, columns) or (rows, columns, samples)"
-                )
-    elif len(shape) == 2:
-        _agree(said, rows=shape[0], columns=shape[1], samples=1)
-    elif len(shape) == 3 and samples != 1 and (samples == shape[2] or shape[2] in (3, 4)):
-        _agree(said, rows=shape[0], columns=shape[1], samples=shape[2])
-    elif len(shape) == 3:
-        _agree(said, rows=shape[1], columns=shape[2], samples=1)
-    elif len(shape) == 4:
-        _agree(said, rows=shape[1], columns=shape[2], samples=shape[3])
+        _needs_shape(said)
     else:
-        raise PixelError(
-            f"a frame has the shape (rows, columns) or (rows, columns, samples), not {shape}"
-        )
-    if not frames.plain:
+        _agree_on_shape(said, frames.shape, samples)
         one_bit = said.get("bits_allocated") == 1 and frames.bits == 8 and not frames.signed
         if not one_bit:
             _agree(said, bits_allocated=frames.bits)
@@ -138,20 +121,37 @@ def layout_for(frames: Frames, declared: dict[str, int | str]) -> Layout:
     )
 
 
-_NAMES = {
-    "rows": "Rows",
-    "columns": "Columns",
-    "samples": "SamplesPerPixel",
-    "bits_allocated": "BitsAllocated",
-    "signed": "PixelRepresentation",
-}
+def _needs_shape(said: dict[str, int | str]) -> None:
+    for name in ("rows", "columns", "bits_allocated"):
+        if name not in said:
+            raise PixelError(
+                f"plain bytes say nothing of their shape: the template must have {KEYWORDS[name]}, "
+                "or pass an array of (rows, columns) or (rows, columns, samples)"
+            )
+
+
+def _agree_on_shape(
+    said: dict[str, int | str], shape: tuple[int, ...], samples: int | str | None
+) -> None:
+    if len(shape) == 2:
+        _agree(said, rows=shape[0], columns=shape[1], samples=1)
+    elif len(shape) == 3 and samples != 1 and (samples == shape[2] or shape[2] in (3, 4)):
+        _agree(said, rows=shape[0], columns=shape[1], samples=shape[2])
+    elif len(shape) == 3:
+        _agree(said, rows=shape[1], columns=shape[2], samples=1)
+    elif len(shape) == 4:
+        _agree(said, rows=shape[1], columns=shape[2], samples=shape[3])
+    else:
+        raise PixelError(
+            f"a frame has the shape (rows, columns) or (rows, columns, samples), not {shape}"
+        )
 
 
 def _agree(said: dict[str, int | str], **found: int) -> None:
     for name, value in found.items():
         if said.setdefault(name, value) != value:
             raise PixelError(
-                f"{_NAMES[name]} is {said[name]} in the template, {value} in the frame"
+                f"{KEYWORDS[name]} is {said[name]} in the template, {value} in the frame"
             )
 
 

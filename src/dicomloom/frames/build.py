@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from dicomloom.errors import MissingDependencyError, ReadError, TagError, UnsupportedError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from pydicom import Dataset
+    from typing_extensions import Buffer
 
 _MODES = {"1": "?", "L": "u1", "I;16": "u2", "I;16B": "u2", "RGB": "u1"}
 
@@ -52,7 +52,7 @@ def template_of(
     return dataset
 
 
-def images(paths: Iterable[str]) -> Iterator[NDArray[Any]]:
+def images(paths: Iterable[str]) -> Iterator[Buffer]:
     """Read pictures, and all pages of those that have several, as frames.
 
     Raises
@@ -82,7 +82,7 @@ def images(paths: Iterable[str]) -> Iterator[NDArray[Any]]:
                             "RGB are taken: convert it first",
                             path=path,
                         )
-                    yield np.asarray(shown).astype(kind)
+                    yield np.asarray(shown).astype(kind).data
         except (OSError, SyntaxError, ValueError) as error:
             if isinstance(error, UnsupportedError):
                 raise

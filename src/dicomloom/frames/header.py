@@ -20,6 +20,9 @@ from dicomloom.tags import format_tag
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    # What an element is in a file: bytes, and bytes of a source from one offset to another.
+    Ranges = Iterator[Buffer | tuple[Source, int, int]]
+
 EXTENDED_TABLE = 0x7FE00001
 EXTENDED_LENGTHS = 0x7FE00002
 FLOAT_PIXELS = 0x7FE00008
@@ -61,14 +64,18 @@ def tag_of(keyword: str) -> tuple[int, str]:
 
 
 class Made:
-    """An element whose value is held here."""
+    """An element whose value is held here.
+
+    Like the others it has `tag`, `vr`, `value`, and `ranges`, which gives what it is in a file.
+    """
 
     __slots__ = ("tag", "value", "vr")
 
     def __init__(self, tag: int, vr: str, value: bytes) -> None:
         self.tag, self.vr, self.value = tag, vr, value
 
-    def ranges(self) -> Iterator[Buffer | tuple[Source, int, int]]:
+    def ranges(self) -> Ranges:
+        """Return header and value."""
         yield element_head(self.tag, self.vr, len(self.value)) + self.value
 
 
@@ -95,10 +102,12 @@ class Stored:
 
     @property
     def value(self) -> bytes:
+        """The bytes of the value."""
         start, length = self._value
         return self._source.exactly(start, length)
 
-    def ranges(self) -> Iterator[Buffer | tuple[Source, int, int]]:
+    def ranges(self) -> Ranges:
+        """Return where it lies."""
         start, end = self._head
         yield (self._source, start, end)
 
@@ -123,9 +132,11 @@ class SelectedItems:
 
     @property
     def value(self) -> bytes:
+        """The chosen items, with the delimiter behind them."""
         return b"".join(chunks(self.ranges()))[12:]
 
-    def ranges(self) -> Iterator[Buffer | tuple[Source, int, int]]:
+    def ranges(self) -> Ranges:
+        """Return a sequence of undefined length, whose items have lengths."""
         source, starts, ends = self._all
         yield element_head(self.tag, "SQ", UNDEFINED)
         for i in self._chosen:
@@ -134,6 +145,7 @@ class SelectedItems:
         yield SEQUENCE_END
 
     def items(self) -> tuple[Source, array[int], array[int]]:
+        """Return where the contents of the chosen items begin and end."""
         source, starts, ends = self._all
         return (
             source,
@@ -145,7 +157,7 @@ class SelectedItems:
 Element = Made | Stored | SelectedItems
 
 
-def chunks(ranges: Iterator[Buffer | tuple[Source, int, int]]) -> Iterator[Buffer]:
+def chunks(ranges: Ranges) -> Iterator[Buffer]:
     """Read ranges in pieces that memory bears, those that lie side by side together."""
     held: tuple[Source, int, int] | None = None
     for piece in ranges:
@@ -267,7 +279,7 @@ class Header:
     def data_set(self, first: int = 0, last: int = UNDEFINED) -> Iterator[Buffer]:
         """Return the elements with tags from `first` to `last`, encoded, in pieces."""
 
-        def ranges() -> Iterator[Buffer | tuple[Source, int, int]]:
+        def ranges() -> Ranges:
             for tag in sorted(self.elements):
                 if first <= tag <= last:
                     yield from self.elements[tag].ranges()

@@ -72,6 +72,7 @@ class NativeBody:
         )
 
     def prelude(self, final: bool) -> list[Buffer]:
+        """Return what stands in front of the first frame; `final` says that all are written."""
         length = (self._bits + 15) // 16 * 2 if final else 0
         if self._implicit:
             tag = self._tag
@@ -79,9 +80,11 @@ class NativeBody:
         return [element_head(self._tag, self._vr, length)]
 
     def size_with(self, pieces: Sequence[Buffer]) -> int:
+        """Return how many bytes there are at most with one more frame."""
         return (self._bits + self._layout.frame_bits + 7) // 8
 
     def frame(self, pieces: Sequence[Buffer]) -> Sequence[Buffer]:
+        """Return what is to be written for a frame."""
         bits = self._layout.frame_bits
         self.count(1)
         if bits % 8 == 0:
@@ -102,6 +105,7 @@ class NativeBody:
         self.frames += frames
 
     def postlude(self) -> list[Buffer]:
+        """Return what stands behind the last frame."""
         rest = [bytes([self._held])] if self._bits % 8 else []
         return [*rest, b"\0"] if (self._bits + 7) // 8 % 2 else list(rest)
 
@@ -139,6 +143,7 @@ class EncapsulatedBody:
 
     @property
     def frames(self) -> int:
+        """How many frames there are so far."""
         return len(self._lengths)
 
     def _kind(self, final: bool) -> str:
@@ -151,6 +156,7 @@ class EncapsulatedBody:
         return "extended"
 
     def prelude(self, final: bool) -> list[Buffer]:
+        """Return what stands in front of the first frame; `final` says that all are written."""
         frames = self.frames if final else self._expected
         pixels = element_head(0x7FE00010, "OB", UNDEFINED)
         kind = self._kind(final)
@@ -179,9 +185,11 @@ class EncapsulatedBody:
         return _little(offsets)
 
     def size_with(self, pieces: Sequence[Buffer]) -> int:
+        """Return how many bytes there are at most with one more frame, tables included."""
         return self._total + 8 + _size(pieces) + 1 + 16 * (self.frames + 1)
 
     def frame(self, pieces: Sequence[Buffer]) -> Sequence[Buffer]:
+        """Return what is to be written for a frame: an item."""
         size = _size(pieces)
         if not 0 < size <= NATIVE_MOST - 1:
             raise LimitError(f"a coded frame of {size} bytes fits no item (PS3.5 A.4)")
@@ -198,6 +206,7 @@ class EncapsulatedBody:
         return [head, *pieces, b"\0"] if even != size else [head, *pieces]
 
     def postlude(self) -> list[Buffer]:
+        """Return what stands behind the last frame."""
         return [SEQUENCE_END]
 
 
@@ -238,7 +247,7 @@ class Instance:
         make_header: Callable[[int, bool], Header],
         expected: int | None,
     ) -> None:
-        """Write the head. `make_header` takes how many frames there are, and whether that is final."""
+        """Write the head. `make_header` takes a number of frames, and whether it is final."""
         self._syntax = transfer_syntax
         self.body = body
         self._make_header = make_header

@@ -65,7 +65,7 @@ class FrameReader:
     def __init__(
         self, source: StrPath | Buffer | BinaryIO | Sequence[StrPath | Buffer | BinaryIO]
     ) -> None:
-        parts = list(source) if isinstance(source, list | tuple) else [source]
+        parts: list[Any] = list(source) if isinstance(source, list | tuple) else [source]
         self._parts: list[StoredFrames] = []
         try:
             for part in parts:
@@ -229,7 +229,8 @@ class FrameReader:
         if isinstance(index, slice):
             return FrameView(self, range(self.count)[index])
         if isinstance(index, tuple):
-            return FrameView(self, range(self.count))[index]
+            made: NDArray[Any] = FrameView(self, range(self.count))[index]
+            return made
         return self._frame(index)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:

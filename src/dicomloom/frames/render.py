@@ -50,8 +50,12 @@ def shown(reader: FrameReader, frame: int) -> NDArray[Any]:
     becomes RGB.
     """
     import numpy as np
-    from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
-    from pydicom.pixels.processing import convert_color_space
+    from pydicom.pixels.processing import (
+        apply_color_lut,
+        apply_modality_lut,
+        apply_voi_lut,
+        convert_color_space,
+    )
 
     dataset, pixels = reader.dataset, reader[frame]
     photometric = reader.photometric

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 from dicomloom.frames.header import Header, Made, SelectedItems, text_value
 
 PER_FRAME_GROUPS = 0x52009230
 _FRAME_TIME_VECTOR = 0x00181065
-# Attributes with one value a frame: PS3.3 C.8.4.8 (NM), C.8.4.15 (PET), C.8.7.x (XA), C.7.6.5 (cine).
+# Attributes with one value a frame: PS3.3 C.8.4.8 (NM), C.8.6.3 and C.7.6.5 (cine).
 _VECTORS = (
     0x00182002,  # FrameLabelVector
     0x00182003,  # FramePrimaryAngleVector
@@ -85,6 +86,6 @@ def _select_times(header: Header, chosen: range | list[int], count: int) -> None
     for step in steps:
         now += step
         times.append(now)
-    made = [0.0] + [times[b] - times[a] for a, b in zip(chosen, chosen[1:], strict=False)]
+    made = [0.0] + [times[b] - times[a] for a, b in pairwise(chosen)]
     text = "\\".join(f"{step:.10g}" for step in made)
     header.elements[_FRAME_TIME_VECTOR] = Made(_FRAME_TIME_VECTOR, "DS", text_value("DS", text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from dicomloom.errors import ReadError, TruncatedError
 from dicomloom.inflate import InflatedReader
@@ -81,12 +81,14 @@ class FileSource(Source):
         return made
 
     def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes at `offset`."""
         try:
             return os.pread(self._descriptor, size, offset)
         except OSError as error:
             raise self._unreadable(error, offset) from error
 
     def read_into(self, offset: int, into: memoryview) -> None:
+        """Fill `into` with the bytes at `offset`."""
         done = 0
         while done < len(into):
             try:
@@ -98,9 +100,11 @@ class FileSource(Source):
             done += got
 
     def size(self) -> int:
+        """Return how many bytes there are."""
         return os.fstat(self._descriptor).st_size
 
     def close(self) -> None:
+        """Give back what it holds."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             self.native = -1
@@ -115,9 +119,11 @@ class BytesSource(Source):
         self.native = self._view
 
     def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes at `offset`."""
         return bytes(self._view[offset : offset + size])
 
     def size(self) -> int:
+        """Return how many bytes there are."""
         return len(self._view)
 
 
@@ -132,6 +138,7 @@ class ObjectSource(Source):
         self.native = self
 
     def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes at `offset`."""
         with self._lock:
             self._file.seek(self._start + offset)
             data = self._file.read(size)
@@ -143,6 +150,7 @@ class ObjectSource(Source):
             return data
 
     def size(self) -> int:
+        """Return how many bytes there are."""
         with self._lock:
             return self._file.seek(0, io.SEEK_END) - self._start
 
@@ -163,6 +171,7 @@ class InflatedSource(Source):
         self.native = self
 
     def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes at `offset`."""
         pieces = []
         with self._lock:
             while size > 0:
@@ -176,10 +185,12 @@ class InflatedSource(Source):
         return b"".join(pieces)
 
     def size(self) -> int:
+        """Return how many bytes there are."""
         with self._lock:
             return self._reader.size()
 
     def close(self) -> None:
+        """Give back what it holds."""
         self._below.close()
 
 
@@ -188,5 +199,5 @@ def open_source(source: StrPath | Buffer | BinaryIO) -> Source:
     if isinstance(source, str | os.PathLike):
         return FileSource(source)
     if hasattr(source, "read"):
-        return ObjectSource(source)
+        return ObjectSource(cast("BinaryIO", source))
     return BytesSource(source)

@@ -89,6 +89,10 @@ class StoredFrames:
         self.codec: Codec = find(self.transfer_syntax)
         self.layout = layout_of(self.header, self.pixels.tag)
         self.count = frames_of(self.header)
+        if not self.encapsulated and self.layout.photometric in SUBSAMPLED:
+            full = self.layout.replace(photometric="YBR_FULL")
+            if self.count * full.frame_bytes <= (self.pixels.length or 0):
+                self.layout = full  # such files exist: Cb and Cr are not halved, whatever they say
         self._lock = threading.Lock()
         self._table: _Table | None = None
         self._fragments: tuple[array[int], array[int]] | None = None  # by walking
@@ -133,7 +137,7 @@ class StoredFrames:
     # --- where frames are ---
 
     def native_range(self, frame: int) -> tuple[int, int]:
-        """Return the bits of a native frame: first and behind the last, from byte 0 of the source."""
+        """Return the first bit of a native frame and the one behind it, counted from byte 0."""
         bits = self.layout.frame_bits
         start = self.pixels.value * 8 + frame * bits
         return start, start + bits
@@ -385,7 +389,8 @@ class StoredFrames:
             )
         except DicomloomError as error:
             warnings.warn(
-                f"{self.path or 'object'}: what follows the pixel data is left out: {error.message}",
+                f"{self.path or 'object'}: what follows the pixel data is left out: "
+                f"{error.message}",
                 OffsetTableWarning,
                 stacklevel=3,
             )

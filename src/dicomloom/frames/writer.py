@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from dicomloom.codecs.base import Encoder
 from dicomloom.codecs.bitstream import check
@@ -34,26 +34,34 @@ Coded = list[Sequence["Buffer"]]
 ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
 
 
-class _Batch(NamedTuple):
+@runtime_checkable
+class SupportsRead(Protocol):
+    """A file, as far as it is needed."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; empty at the end."""
+
+
+class Batch(NamedTuple):
     """Frames on their way: raw ones side by side, or one that is coded already."""
 
     data: Buffer
-    count: int  # 0: coded
+    frames: int  # 0: coded
 
 
-def coder(encoder: Encoder) -> Callable[[_Batch], Coded]:
+def coder(encoder: Encoder) -> Callable[[Batch], Coded]:
     """Return what turns a batch into coded frames."""
     size = encoder.source.frame_bytes
 
-    def work(batch: _Batch) -> Coded:
-        if batch.count == 0:
+    def work(batch: Batch) -> Coded:
+        if batch.frames == 0:
             return [[batch.data]]
-        if batch.count == 1:
+        if batch.frames == 1:
             return [encoder.encode(batch.data)]
         view = memoryview(batch.data)
         # What encode returns is valid until its next call: several frames are kept as copies.
         return [
-            [b"".join(encoder.encode(view[i * size : (i + 1) * size]))] for i in range(batch.count)
+            [b"".join(encoder.encode(view[i * size : (i + 1) * size]))] for i in range(batch.frames)
         ]
 
     return work
@@ -146,7 +154,7 @@ class FrameWriter:
         self._header.remove("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
         self._declared = declared(self._header)
         self._layout: Layout | None = None
-        self._pipeline: Pipeline[_Batch, Coded] | None = None
+        self._pipeline: Pipeline[Batch, Coded] | None = None
         self._held = bytearray()
         self._taken = 0  # frames given, written or not
         try:
@@ -217,10 +225,10 @@ class FrameWriter:
             self._begin(layout, coded=True)
         self._flush()
         assert self._pipeline is not None
-        self._pipeline.submit(_Batch(data, 0))
+        self._pipeline.submit(Batch(data, 0))
         self._taken += 1
 
-    def write_from(self, source: BinaryIO | Iterable[Buffer]) -> int:
+    def write_from(self, source: SupportsRead | Iterable[Buffer]) -> int:
         """Add all frames of a file of raw frames back to back, or of an iterable.
 
         Returns
@@ -234,9 +242,9 @@ class FrameWriter:
             A file ends inside a frame; or the template does not say how large a frame is.
         """
         before = self._taken
-        if not hasattr(source, "read"):
-            for frame in source:
-                self.write(frame)
+        if not isinstance(source, SupportsRead):
+            for given in source:
+                self.write(given)
             return self._taken - before
         if self._layout is None:
             self._begin(layout_for(Frames(b""), self._declared), coded=False)
@@ -308,7 +316,7 @@ class FrameWriter:
         )
         self._layout, self._batch = layout, plan.batch
 
-        def make_work() -> Callable[[_Batch], Coded]:
+        def make_work() -> Callable[[Batch], Coded]:
             return coder(self._codec.encoder(layout, **self._options))
 
         self._pipeline = Pipeline(
@@ -320,7 +328,7 @@ class FrameWriter:
         assert self._pipeline is not None
         self._taken += 1
         if self._batch == 1:
-            self._pipeline.submit(_Batch(data if isinstance(owner, bytes) else bytes(data), 1))
+            self._pipeline.submit(Batch(data if isinstance(owner, bytes) else bytes(data), 1))
             return
         self._held += data
         if len(self._held) >= self._batch * len(data):
@@ -331,7 +339,7 @@ class FrameWriter:
             assert self._layout is not None
             assert self._pipeline is not None
             held, self._held = self._held, bytearray()
-            self._pipeline.submit(_Batch(held, len(held) // self._layout.frame_bytes))
+            self._pipeline.submit(Batch(held, len(held) // self._layout.frame_bytes))
 
     def _check_open(self) -> None:
         if not self._open:
@@ -403,7 +411,7 @@ class FrameWriter:
             self._abandon()
 
 
-def _read_fully(file: BinaryIO, size: int) -> bytes:
+def _read_fully(file: SupportsRead, size: int) -> bytes:
     data = file.read(size)
     while 0 < len(data) < size:  # pipes give what they have
         more = file.read(size - len(data))
