@@ -55,10 +55,12 @@ class NativeDecoder(Decoder):
     def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Return the frame, copied only where `into` asks for it or bytes have to move."""
         view = memoryview(data).cast("B")
-        size = self.layout.frame_bytes
+        size = self._stored.frame_bytes
         if view.nbytes != size and not (self._padded and view.nbytes == size + size % 2):
-            raise CorruptError(wrong_size(view.nbytes, self.layout))
+            raise CorruptError(wrong_size(view.nbytes, self._stored))
         result: Buffer = view[:size]
+        if self._stored.photometric in SUBSAMPLED:
+            result = _at_full_width(result)
         if self._swap > 1 or (self._stored.planar and self._stored.samples > 1):
             result = _moved(result, self._stored, self._swap)
         return deliver(result, self.layout, into)

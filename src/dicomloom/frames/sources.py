@@ -13,6 +13,8 @@ from dicomloom.inflate import InflatedReader
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from dicomloom._native.frames import Source as NativeSource
+
 StrPath = str | os.PathLike[str]
 
 
@@ -28,7 +30,7 @@ class Source:
     """
 
     path: str | None = None
-    native: object
+    native: NativeSource
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes at `offset`; fewer only at the end."""

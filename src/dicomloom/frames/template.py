@@ -79,7 +79,8 @@ def read_template(
             f"template must be a pydicom Dataset, a path or a dict, not {type(template).__name__}"
         )
     buffer = io.BytesIO()
-    kept = Dataset({tag: made[tag] for tag in made if tag.group != 2 and tag not in PIXEL_TAGS})
+    tags = [tag for tag in made.keys() if tag.group != 2 and tag not in PIXEL_TAGS]  # noqa: SIM118
+    kept = Dataset({tag: made[tag] for tag in tags})
     dcmwrite(buffer, kept, implicit_vr=False, little_endian=True)
     return header_of(buffer.getvalue()), None
 
