@@ -1,6 +1,51 @@
 #include "dicomloom/dicom.h"
 
+/* All texts are one object and an entry has offsets into it: a table of pointers would have to be
+ * relocated, hundreds of kilobytes, in every process and every module that has it. */
+#define DL_TEXT(member, vm, keyword, name) char member[sizeof(vm "\0" keyword "\0" name)];
+static const struct texts {
+#define DL_ELEMENT(tag, mask, vr, retired, vm, keyword, name) DL_TEXT(e##tag, vm, keyword, name)
+#define DL_REPEATER(tag, mask, vr, retired, vm, keyword, name) DL_TEXT(r##tag, vm, keyword, name)
 #include "dictionary_table.inc"
+#undef DL_ELEMENT
+#undef DL_REPEATER
+} texts = {
+#define DL_ELEMENT(tag, mask, vr, retired, vm, keyword, name) vm "\0" keyword "\0" name,
+#define DL_REPEATER DL_ELEMENT
+#include "dictionary_table.inc"
+#undef DL_ELEMENT
+#undef DL_REPEATER
+};
+
+#define DL_ENTRY(tag, mask, member, vr, retired, vm, keyword)                                      \
+    {tag, mask,   offsetof(struct texts, member) + sizeof(vm), sizeof(vm), sizeof(keyword),        \
+     vr,  retired},
+static const dl_dictionary_entry elements[] = {
+#define DL_ELEMENT(tag, mask, vr, retired, vm, keyword, name)                                      \
+    DL_ENTRY(tag, mask, e##tag, vr, retired, vm, keyword)
+#include "dictionary_table.inc"
+#undef DL_ELEMENT
+};
+static const dl_dictionary_entry repeaters[] = {
+#define DL_REPEATER(tag, mask, vr, retired, vm, keyword, name)                                     \
+    DL_ENTRY(tag, mask, r##tag, vr, retired, vm, keyword)
+#include "dictionary_table.inc"
+#undef DL_REPEATER
+};
+#define DL_BY_KEYWORD
+#include "dictionary_table.inc"
+
+const char *dl_dictionary_keyword(const dl_dictionary_entry *entry) {
+    return (const char *)&texts + entry->keyword;
+}
+
+const char *dl_dictionary_vm(const dl_dictionary_entry *entry) {
+    return dl_dictionary_keyword(entry) - entry->vm_size;
+}
+
+const char *dl_dictionary_name(const dl_dictionary_entry *entry) {
+    return dl_dictionary_keyword(entry) + entry->keyword_size;
+}
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -27,8 +72,8 @@ const dl_dictionary_entry *dl_dictionary_find_keyword(const char *keyword, size_
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const dl_dictionary_entry *entry = &elements[by_keyword[middle]];
-        size_t length = strlen(entry->keyword);
-        int order = memcmp(entry->keyword, keyword, length < size ? length : size);
+        size_t length = (size_t)entry->keyword_size - 1;
+        int order = memcmp(dl_dictionary_keyword(entry), keyword, length < size ? length : size);
         if (order == 0 && length == size) return entry;
         if (order == 0) order = length < size ? -1 : 1;
         if (order < 0)
@@ -37,8 +82,8 @@ const dl_dictionary_entry *dl_dictionary_find_keyword(const char *keyword, size_
             high = middle;
     }
     for (size_t i = 0; i < COUNT(repeaters); i++) {
-        if (strlen(repeaters[i].keyword) == size &&
-            memcmp(repeaters[i].keyword, keyword, size) == 0)
+        if ((size_t)repeaters[i].keyword_size - 1 == size &&
+            memcmp(dl_dictionary_keyword(&repeaters[i]), keyword, size) == 0)
             return &repeaters[i];
     }
     return NULL;

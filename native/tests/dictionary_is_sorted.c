@@ -13,19 +13,20 @@ static void every_entry_is_found(void) {
         CHECK_CASE(found == entry || shadowed, "%08x", entry->tag);
         CHECK(dl_dictionary_find(entry->tag | (~entry->mask & 0x00220022)) == entry);
         CHECK((entry->tag & ~entry->mask) == 0);
-        CHECK(entry->vr < DL_VR_COUNT && entry->vm && entry->name && entry->keyword);
+        CHECK(entry->vr < DL_VR_COUNT && entry->vm_size > 1 && *dl_dictionary_vm(entry) &&
+              dl_dictionary_name(entry));
         CHECK(dl_dictionary_vr(entry->tag) == (dl_vr)found->vr);
         if (previous && entry->mask == UINT32_MAX && previous->mask == UINT32_MAX)
             CHECK(previous->tag < entry->tag);
         if (previous && entry->mask == UINT32_MAX) CHECK(previous->mask == UINT32_MAX);
-        size_t size = strlen(entry->keyword);
+        const char *keyword = dl_dictionary_keyword(entry);
+        size_t size = strlen(keyword);
         if (size) {
-            CHECK_CASE(dl_dictionary_find_keyword(entry->keyword, size) == entry, "%s",
-                       entry->keyword);
+            CHECK_CASE(dl_dictionary_find_keyword(keyword, size) == entry, "%s", keyword);
             /* A prefix is found only where it is a keyword of its own, as Rows and RowsX. */
-            const dl_dictionary_entry *other = dl_dictionary_find_keyword(entry->keyword, size - 1);
-            CHECK(!other || (strlen(other->keyword) == size - 1 &&
-                             memcmp(other->keyword, entry->keyword, size - 1) == 0));
+            const dl_dictionary_entry *other = dl_dictionary_find_keyword(keyword, size - 1);
+            CHECK(!other || (strlen(dl_dictionary_keyword(other)) == size - 1 &&
+                             memcmp(dl_dictionary_keyword(other), keyword, size - 1) == 0));
         }
         previous = entry;
     }
@@ -63,7 +64,7 @@ static void groups_repeat(void) {
     for (unsigned group = 0x6000; group <= 0x60FF; group++) {
         const dl_dictionary_entry *entry = dl_dictionary_find(DL_TAG(group, 0x3000));
         CHECK((entry != NULL) == (group % 2 == 0)); /* odd groups are private */
-        CHECK(!entry || strcmp(entry->keyword, "OverlayData") == 0);
+        CHECK(!entry || strcmp(dl_dictionary_keyword(entry), "OverlayData") == 0);
         CHECK(dl_dictionary_vr(DL_TAG(group, 0x3000)) == (group % 2 ? DL_VR_UN : DL_VR_OB_OR_OW));
     }
     CHECK(!dl_dictionary_find(DL_TAG(0x6000, 0x9999)));

@@ -110,14 +110,17 @@ dl_status dl_fail_tag(dl_error *error, dl_status code, uint32_t tag, uint64_t of
 
 typedef struct dl_dictionary_entry {
     uint32_t tag;
-    uint32_t mask; /* 0xFFFFFFFF but for repeating groups */
-    uint8_t vr;    /* a dl_vr */
+    uint32_t mask;    /* 0xFFFFFFFF but for repeating groups */
+    uint32_t keyword; /* where its texts are, for the functions below */
+    uint8_t vm_size;  /* with the terminator, as the next */
+    uint8_t keyword_size;
+    uint8_t vr; /* a dl_vr */
     uint8_t retired;
-    const char *vm;
-    const char *keyword;
-    const char *name;
 } dl_dictionary_entry;
 
+const char *dl_dictionary_vm(const dl_dictionary_entry *entry);
+const char *dl_dictionary_keyword(const dl_dictionary_entry *entry);
+const char *dl_dictionary_name(const dl_dictionary_entry *entry);
 const dl_dictionary_entry *dl_dictionary_find(uint32_t tag);
 const dl_dictionary_entry *dl_dictionary_find_keyword(const char *keyword, size_t size);
 /* The index-th entry, repeating groups last; NULL past the end. */

@@ -73,10 +73,10 @@ cdef extern from "dicomloom/dicom.h" nogil:
         uint32_t mask
         uint8_t vr
         uint8_t retired
-        const char *vm
-        const char *keyword
-        const char *name
 
+    const char *dl_dictionary_vm(const dl_dictionary_entry *entry)
+    const char *dl_dictionary_keyword(const dl_dictionary_entry *entry)
+    const char *dl_dictionary_name(const dl_dictionary_entry *entry)
     const dl_dictionary_entry *dl_dictionary_find(uint32_t tag)
     const dl_dictionary_entry *dl_dictionary_find_keyword(const char *keyword, size_t size)
     const dl_dictionary_entry *dl_dictionary_at(size_t index)

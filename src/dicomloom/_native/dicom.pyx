@@ -6,6 +6,9 @@ from dicomloom._native.core cimport (
     dl_dictionary_entry,
     dl_dictionary_find,
     dl_dictionary_find_keyword,
+    dl_dictionary_keyword,
+    dl_dictionary_name,
+    dl_dictionary_vm,
     dl_dictionary_vr,
     dl_vr_table,
 )
@@ -18,9 +21,9 @@ cdef object entry_of(const dl_dictionary_entry *entry):
         entry.tag,
         entry.mask,
         dl_vr_table[entry.vr].name.decode("ascii"),
-        entry.vm.decode("ascii"),
-        entry.keyword.decode("ascii"),
-        entry.name.decode("utf-8"),
+        dl_dictionary_vm(entry).decode("ascii"),
+        dl_dictionary_keyword(entry).decode("ascii"),
+        dl_dictionary_name(entry).decode("utf-8"),
         bool(entry.retired),
     )
 
