@@ -3,9 +3,9 @@
 python benchmarks/bench_rle.py [--rounds 30] [FILE.dcm ...]
 
 All candidates run in turn within each round, on the same bytes; what they make is compared before
-anything is timed. Each kind of frame comes in several that differ in their noise: a processor learns
-the branches of a single one by heart. MB are raw bytes, 10^6 of them; a rate is a median, a ratio
-the median of the ratios within the rounds. The frames of files are read with pydicom.
+anything is timed. Each kind of frame comes in several that differ in their noise: a processor
+learns the branches of a single one by heart. MB are raw bytes, 10^6 of them; a rate is a median, a
+ratio the median of the ratios within the rounds. The frames of files are read with pydicom.
 """
 
 from __future__ import annotations
@@ -217,9 +217,8 @@ def main() -> None:
     print(", ".join(versions) + f"; {arguments.rounds} rounds, MB/s (times slower)\n")
     print("| frame | | coded bytes a frame | " + " | ".join(COLUMNS) + " |")
     print("| --- | --- | ---: |" + " ---: |" * len(COLUMNS))
-    for image in make_images(arguments.frames) + [
-        each for path in arguments.files for each in images_of(path)
-    ]:
+    images = make_images(arguments.frames) + [image_in(path) for path in arguments.files]
+    for image in images:
         measure(image, encoders, decoders, arguments.rounds)
 
 
