@@ -59,29 +59,7 @@ static void equal(const uint8_t *bytes, size_t count, uint64_t *mask) {
     dl_mask_end(mask, count);
 }
 
-static uint8_t *expand(const uint8_t **at, const uint8_t *end, uint8_t *into, const uint8_t *stop) {
-    const uint8_t *p = *at;
-    while (into < stop && end - p >= DL_EXPAND_INPUT) {
-        unsigned token = *p;
-        if (token < 128) { /* copies in sizes that the compiler knows */
-            memcpy(into, p + 1, 32);
-            if (token >= 32) memcpy(into + 32, p + 33, 96);
-            into += token + 1;
-            p += token + 2;
-        } else if (token > 128) {
-            memset(into, p[1], 32);
-            if (token < 225) memset(into + 32, p[1], 96);
-            into += 257 - token;
-            p += 2;
-        } else {
-            p++; /* G.3.1: output nothing */
-        }
-    }
-    *at = p;
-    return into;
-}
-
-static const dl_kernels plain = {split2, split3, join2, join3, equal, expand};
+static const dl_kernels plain = {split2, split3, join2, join3, equal};
 
 const dl_kernels *dl_kernels_get(dl_vectors vectors) {
 #ifdef DL_HAVE_AVX2

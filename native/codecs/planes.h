@@ -8,10 +8,7 @@
 #define DL_HAVE_AVX2 1
 #endif
 
-enum {
-    DL_PLANE_SLACK = 160, /* bytes behind a plane that kernels may read, or write in dl_expand */
-    DL_EXPAND_INPUT = 168 /* bytes that must be left for dl_expand to take a token */
-};
+enum { DL_PLANE_SLACK = 96 }; /* bytes behind a plane that dl_kernels.equal may read */
 
 typedef struct dl_kernels {
     /* Pixels of two or three bytes to planes and back. Touch nothing beyond. */
@@ -22,10 +19,6 @@ typedef struct dl_kernels {
     /* Bit i of mask: bytes[i] == bytes[i + 1], for i + 1 < count. Bits behind them are 0, to the
      * end of two more words. Reads DL_PLANE_SLACK bytes more. */
     void (*equal)(const uint8_t *bytes, size_t count, uint64_t *mask);
-    /* Expands tokens of PackBits from *at while DL_EXPAND_INPUT bytes are left before `end` and
-     * `into` is before `stop`. May write DL_PLANE_SLACK bytes behind stop. Returns how far it came.
-     */
-    uint8_t *(*expand)(const uint8_t **at, const uint8_t *end, uint8_t *into, const uint8_t *stop);
 } dl_kernels;
 
 const dl_kernels *dl_kernels_get(dl_vectors vectors);

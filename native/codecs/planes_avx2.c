@@ -114,34 +114,7 @@ AVX2 static void equal(const uint8_t *bytes, size_t count, uint64_t *mask) {
     dl_mask_end(mask, count);
 }
 
-/* No branch tells runs from literals, which nobody can foresee: the top bit of the token blends. */
-AVX2 static uint8_t *expand(const uint8_t **at, const uint8_t *end, uint8_t *into,
-                            const uint8_t *stop) {
-    const uint8_t *p = *at;
-    if (end - p < DL_EXPAND_INPUT) return into;
-    const uint8_t *last = end - DL_EXPAND_INPUT;
-    while (into < stop && p <= last) {
-        int token = (int8_t)*p;
-        if (DL_UNLIKELY(token == -128)) { /* G.3.1: output nothing */
-            p++;
-            continue;
-        }
-        __m256i run = _mm256_set1_epi8((char)p[1]), is_run = _mm256_set1_epi8((char)token);
-        size_t length = (size_t)(token < 0 ? -token : token) + 1;
-        store(into, _mm256_blendv_epi8(load(p + 1), run, is_run));
-        if (length > 32) {
-            store(into + 32, _mm256_blendv_epi8(load(p + 33), run, is_run));
-            store(into + 64, _mm256_blendv_epi8(load(p + 65), run, is_run));
-            store(into + 96, _mm256_blendv_epi8(load(p + 97), run, is_run));
-        }
-        into += length;
-        p += 2 + (token < 0 ? 0 : token);
-    }
-    *at = p;
-    return into;
-}
-
-const dl_kernels dl_kernels_avx2 = {split2, split3, join2, join3, equal, expand};
+const dl_kernels dl_kernels_avx2 = {split2, split3, join2, join3, equal};
 #else
 typedef int dl_no_avx2; /* ISO C wants something in a file */
 #endif

@@ -8,7 +8,8 @@ from dicomloom._native.codecs import RLEEncoder as _Coder
 from dicomloom._native.codecs import rle_decode
 from dicomloom.codecs.base import Codec, Decoder, Encoder
 from dicomloom.codecs.layout import SUBSAMPLED
-from dicomloom.errors import CorruptError, UnsupportedError
+from dicomloom.codecs.native import check_size, no_options
+from dicomloom.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,12 +50,7 @@ class RLEEncoder(Encoder):
 
     def encode(self, frame: Buffer) -> Sequence[Buffer]:
         """Code one frame: the header, then one piece a segment."""
-        found = memoryview(frame).nbytes
-        if found != self.source.frame_bytes:
-            raise CorruptError(
-                f"expected a frame of {self.source.frame_bytes} bytes ({self.source.rows} rows of "
-                f"{self.source.row_bytes}), found {found}"
-            )
+        check_size(memoryview(frame), self.source)
         return self._coder.encode(frame)
 
     def bound(self) -> int:
@@ -108,8 +104,7 @@ class RLELossless(Codec):
 
     def encoder(self, layout: Layout, **options: object) -> RLEEncoder:
         """Return an encoder for frames of a layout, for one thread."""
-        if options:
-            raise TypeError(f"{self.keyword} has no option {', '.join(options)}")
+        no_options(self, options)
         if layout.bits_allocated not in _BITS:
             raise UnsupportedError(
                 f"RLE Lossless codes samples of {self.bits} bits, these have "
