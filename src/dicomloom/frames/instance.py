@@ -186,11 +186,11 @@ class EncapsulatedBody:
 
     def size_with(self, pieces: Sequence[Buffer]) -> int:
         """Return how many bytes there are at most with one more frame, tables included."""
-        return self._total + 8 + _size(pieces) + 1 + 16 * (self.frames + 1)
+        return self._total + 8 + size_of(pieces) + 1 + 16 * (self.frames + 1)
 
     def frame(self, pieces: Sequence[Buffer]) -> Sequence[Buffer]:
         """Return what is to be written for a frame: an item."""
-        size = _size(pieces)
+        size = size_of(pieces)
         if not 0 < size <= NATIVE_MOST - 1:
             raise LimitError(f"a coded frame of {size} bytes fits no item (PS3.5 A.4)")
         even = size + size % 2
@@ -210,7 +210,8 @@ class EncapsulatedBody:
         return [SEQUENCE_END]
 
 
-def _size(pieces: Sequence[Buffer]) -> int:
+def size_of(pieces: Sequence[Buffer]) -> int:
+    """Return how many bytes there are in pieces."""
     return sum(memoryview(piece).nbytes for piece in pieces)
 
 
@@ -239,6 +240,7 @@ class Instance:
         self.path = path
         self._partial = Partial(path, visible=True)
         self._begun = False
+        self._pending: list[Buffer] = []
 
     def begin(
         self,
@@ -285,8 +287,13 @@ class Instance:
             yield from _stored(self.body.prelude(final))
 
     def append(self, pieces: Sequence[Buffer]) -> None:
-        """Write one coded frame, given in pieces."""
-        self._write(self.body.frame(pieces))
+        """Take one coded frame, given in pieces, which are written by `flush`."""
+        self._pending += self.body.frame(pieces)
+
+    def flush(self) -> None:
+        """Write all frames that were taken."""
+        pending, self._pending = self._pending, []
+        self._write(pending)
 
     def copy_native(self, source: Source, start: int, end: int, frames: int) -> None:
         """Append native frames that lie side by side in another object."""
@@ -312,6 +319,7 @@ class Instance:
     def finish(self) -> None:
         """Write what follows the frames, put the head right, and bring all to the disk."""
         header = self._make_header(self.body.frames, True)
+        self.flush()
         self._write(self.body.postlude())
         header.elements.pop(TRAILING_PADDING, None)
         trailing = header.data_set(first=0x7FE00011)

@@ -16,6 +16,7 @@ from dicomloom.frames.instance import (
     EncapsulatedBody,
     Instance,
     NativeBody,
+    size_of,
     too_long,
 )
 from dicomloom.frames.pixels import put_layout
@@ -207,7 +208,8 @@ class Output:
             instance.append(pieces)
             self.frames += 1
             self.raw_bytes += self._layout.frame_bytes
-            self.encoded_bytes += sum(memoryview(piece).nbytes for piece in pieces)
+            self.encoded_bytes += size_of(pieces)
+        self._instances[-1].flush()
 
     def copy_native(self, source: Source, start: int, end: int, frames: int) -> None:
         """Append native frames that lie side by side in another object, to the one instance."""
