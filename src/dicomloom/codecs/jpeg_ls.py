@@ -138,7 +138,7 @@ def _away_from_ends(code: Any, bits: int, near: int) -> Any:
         if ((array >= half - near) & (array < half + near)).any():
             raise PixelError(
                 f"signed values within {near} of {half - 1} or {-half}, the ends of BitsStored "
-                f"{bits}, could change sign by an error of {near}: use JPEGLSLossless or a lesser near"
+                f"{bits}, could change sign by an error of {near}: use JPEGLSLossless"
             )
         coded: Buffer = code(array)
         return coded
