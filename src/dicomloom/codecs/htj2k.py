@@ -112,7 +112,7 @@ class HTJ2KLossless(LibraryCodec):
         if backend is OPENJPEG:
             decoded = library.decode(bytes(data))
         elif found.details.get("reversible", True):
-            decoded = library.htj2k_decode(data)
+            decoded = library.htj2k_decode(data, planar=False)
         else:
             decoded = _decode_irreversible(library, data, found)
         return decoded, bool(found.details["signed"])
@@ -132,7 +132,7 @@ def _decode_irreversible(library: Any, data: memoryview, found: Description) -> 
     more = 4
     widened = bytearray(data)
     _say_precision(widened, samples, bits + more, header.start(bytes(data[: 64 * 1024])))
-    wide = library.htj2k_decode(widened).astype(np.int64)
+    wide = library.htj2k_decode(widened, planar=False).astype(np.int64)
     low, high = (
         (-(1 << bits - 1), (1 << bits - 1) - 1) if found.details["signed"] else (0, (1 << bits) - 1)
     )

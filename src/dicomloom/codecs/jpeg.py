@@ -79,7 +79,9 @@ class _Jpeg(LibraryCodec):
             return coded
 
         words = f"JPEG quality {quality}" + (f", {layout.photometric}" if color else "")
-        return LibraryEncoder(source, layout, code, method="ISO_10918_1", description=words)
+        return LibraryEncoder(
+            source, layout, code, pattern=True, method="ISO_10918_1", description=words
+        )
 
     def decode_by(
         self, backend: Backend, data: memoryview, layout: Layout, found: Description

@@ -104,7 +104,7 @@ class JPEG2000Lossless(LibraryCodec):
         if backend is OPENJPEG:
             decoded = library.decode(bytes(data))
         else:
-            decoded = library.jpeg2k_decode(data, numthreads=1)
+            decoded = library.jpeg2k_decode(data, planar=False, numthreads=1)
         return decoded, bool(found.details["signed"])
 
 

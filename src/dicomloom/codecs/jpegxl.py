@@ -66,7 +66,7 @@ class JPEGXLLossless(LibraryCodec):
         """Return an encoder."""
         effort = number(options, "effort", 1, 9, _EFFORT)
         code = self._coder(source, {"lossless": True, "effort": effort})
-        return LibraryEncoder(source, source, code)
+        return LibraryEncoder(source, source, code, pattern=True)
 
     def _coder(self, source: Layout, settings: dict[str, Any]) -> Any:
         encode = IMAGECODECS.load(f"{self.keyword}: coding").jpegxl_encode
@@ -124,6 +124,7 @@ class JPEGXL(JPEGXLLossless):
             source,
             source.replace(photometric="XYB") if color else source,
             self._coder(source, settings),
+            pattern=True,
             method="ISO_18181_1",
             description=f"JPEG XL at distance {distance:g}",
         )

@@ -195,6 +195,11 @@ class LibraryCodec(Codec):
         """Return what codes it here."""
         return [backend.title() for backend in self.writers if backend.found()]
 
+    def missing(self) -> list[str]:
+        """Return the extras that would bring libraries for it that are not installed."""
+        absent = [backend for backend in (*self.readers, *self.writers) if not backend.found()]
+        return sorted({backend.extra for backend in absent})
+
     def encoder(self, layout: Layout, **options: object) -> Encoder:
         """Return an encoder; see the class of the codec for its options."""
         no_options(self, options)
