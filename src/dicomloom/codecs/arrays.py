@@ -31,8 +31,8 @@ def load(frame: Buffer, layout: Layout, *, pattern: bool = False) -> Array:
         Of `layout.frame_bytes` bytes; one-bit pixels become 0 and 1 of a byte each.
     layout : Layout
     pattern : bool
-        Give signed values as the unsigned number that has their `bits_stored` bits: for codecs that
-        know no sign.
+        Give signed values as the unsigned number that has their `bits_stored` bits, and up to eight
+        bits in a byte: for codecs that know no sign, and no container but the least.
 
     Raises
     ------
@@ -52,6 +52,8 @@ def load(frame: Buffer, layout: Layout, *, pattern: bool = False) -> Array:
         array = array.view(f"<u{layout.bits_allocated // 8}")
         if layout.bits_stored < layout.bits_allocated:
             array = array & array.dtype.type((1 << layout.bits_stored) - 1)
+    if pattern and layout.bits_stored <= 8:
+        array = array.astype(np.uint8, copy=False)
     return array
 
 

@@ -4,14 +4,19 @@ imagecodecs codes and decodes, and releases the GIL: two threads ran 1.9 times a
 pylibjpeg-openjpeg, which holds the GIL, decodes where imagecodecs is absent or fails.
 
 imagecodecs writes the precision of the container, not BitsStored. Where they differ the samples are
-moved so that the coder sees what one of BitsStored would see, and the precision in the header (Ssiz)
-is set right: reversibly coded unsigned samples are raised by the difference of the two DC level
-shifts (15444-1 G.1), signed ones need nothing; irreversibly coded ones are scaled to the full range,
-as quantizer steps are relative to it (15444-1 E.1). Exponents and magnitude bounds in the header
-stay those of the container, which they may: they are upper bounds.
+moved so that the coder sees what one of BitsStored would see, and the precision in the header
+(Ssiz) is set right: reversibly coded unsigned samples are raised by the difference of the two DC
+level shifts (15444-1 G.1), signed ones need nothing; irreversibly coded ones are scaled to the full
+range, as quantizer steps are relative to it (15444-1 E.1). Exponents and magnitude bounds in the
+header stay those of the container, which they may: they are upper bounds.
 
-Color as in JPEG 2000. OpenJPH fills up a stream that was cut off: one whose tile-parts end beyond
-its bytes is refused.
+OpenJPH lets irreversibly coded samples reach one more than their range, which turns white into
+black where they fill their container. Such streams are decoded to more bits, then rounded and
+clipped here.
+
+More than 16 bits are read, but not written: no second library would read them. Color as in JPEG
+2000. OpenJPH fills up a stream that was cut off: one whose tile-parts end beyond its bytes is
+refused.
 """
 
 from __future__ import annotations
@@ -49,11 +54,12 @@ class HTJ2KLossless(LibraryCodec):
 
     keyword = "HTJ2KLossless"
     uid = "1.2.840.10008.1.2.4.201"
-    bits = "1 to 32"
+    bits = "1 to 16"
     readers = (IMAGECODECS, OPENJPEG)
     writers = (IMAGECODECS,)
+    readable = (1, 8, 16, 32)
     holds: ClassVar[Holds] = Holds(
-        (1, 8, 16, 32), (1, 32), True, (*MONOCHROME, PALETTE, "RGB", "YBR_FULL")
+        (1, 8, 16), (1, 16), True, (*MONOCHROME, PALETTE, "RGB", "YBR_FULL")
     )
 
     def decoded(self, layout: Layout) -> Layout:
@@ -65,8 +71,8 @@ class HTJ2KLossless(LibraryCodec):
         at = header.cut_off(data)
         if at is not None:
             raise TruncatedError(
-                f"expected an HTJ2K codestream that goes on at byte {at}, found {data.nbytes} bytes: "
-                "the frame is cut off"
+                f"expected an HTJ2K codestream that goes on at byte {at}, found {data.nbytes} "
+                "bytes: the frame is cut off"
             )
 
     def make(self, source: Layout, options: dict[str, Any]) -> Encoder:
@@ -92,9 +98,7 @@ class HTJ2KLossless(LibraryCodec):
                 raised = (1 << width - 1) - (1 << precision - 1)
                 array = array + array.dtype.type(raised)
             patched = bytearray(encode(array, **settings))
-            for component in range(source.samples):
-                at = _SSIZ + 3 * component
-                patched[at] = patched[at] & 0x80 | precision - 1
+            _say_precision(patched, source.samples, precision)
             return patched
 
         return code
@@ -107,9 +111,33 @@ class HTJ2KLossless(LibraryCodec):
         decoded: Array
         if backend is OPENJPEG:
             decoded = library.decode(bytes(data))
+        elif found.details.get("reversible", True):
+            decoded = library.htj2k_decode(data, planar=False)
         else:
-            decoded = library.htj2k_decode(data)
+            decoded = _decode_irreversible(library, data, found)
         return decoded, bool(found.details["signed"])
+
+
+def _say_precision(codestream: bytearray, samples: int, precision: int, start: int = 0) -> None:
+    """Set the precision of all components (Ssiz, 15444-1 A.5.1); their sign stays."""
+    for at in range(start + _SSIZ, start + _SSIZ + 3 * samples, 3):
+        codestream[at] = codestream[at] & 0x80 | precision - 1
+
+
+def _decode_irreversible(library: Any, data: memoryview, found: Description) -> Array:
+    """Decode to some bits more than there are, then round and clip."""
+    import numpy as np
+
+    bits, samples = found.bits or 8, found.samples or 1
+    more = 4
+    widened = bytearray(data)
+    _say_precision(widened, samples, bits + more, header.start(bytes(data[: 64 * 1024])))
+    wide = library.htj2k_decode(widened, planar=False).astype(np.int64)
+    low, high = (
+        (-(1 << bits - 1), (1 << bits - 1) - 1) if found.details["signed"] else (0, (1 << bits) - 1)
+    )
+    rounded: Array = np.clip(wide + (1 << more - 1) >> more, low, high)
+    return rounded
 
 
 class HTJ2KLosslessRPCL(HTJ2KLossless):
@@ -141,9 +169,9 @@ class HTJ2KLosslessRPCL(HTJ2KLossless):
 class HTJ2K(HTJ2KLossless):
     """With loss or without, as PS3.5 10.18 leaves to the sender.
 
-    Options: ``quality``, the ratio of peak signal to noise to aim at, in dB, 40 to 60 being usual: a
-    quantizer step that gives about that with noise, and less where frames are smooth. Without it
-    nothing is lost, and the frames are not called lossy.
+    Options: ``quality``, the ratio of peak signal to noise to aim at, in dB, 40 to 60 being usual:
+    it sets a quantizer step that would give that much, and gives some dB less where details fall
+    below it. Without it nothing is lost, and the frames are not called lossy.
     """
 
     keyword = "HTJ2K"
@@ -151,8 +179,8 @@ class HTJ2K(HTJ2KLossless):
     lossless = False
     options = ("quality",)
     holds: ClassVar[Holds] = Holds(
-        (1, 8, 16, 32),
-        (1, 32),
+        (1, 8, 16),
+        (1, 16),
         True,
         (*MONOCHROME, "RGB", "YBR_FULL"),
         {PALETTE: "use HTJ2KLossless"},

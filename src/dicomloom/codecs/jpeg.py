@@ -79,7 +79,9 @@ class _Jpeg(LibraryCodec):
             return coded
 
         words = f"JPEG quality {quality}" + (f", {layout.photometric}" if color else "")
-        return LibraryEncoder(source, layout, code, method="ISO_10918_1", description=words)
+        return LibraryEncoder(
+            source, layout, code, pattern=True, method="ISO_10918_1", description=words
+        )
 
     def decode_by(
         self, backend: Backend, data: memoryview, layout: Layout, found: Description
@@ -132,10 +134,6 @@ class JPEGBaseline8Bit(_Jpeg):
     bits = "8"
     holds: ClassVar[Holds] = Holds((8,), (8, 8), False, (*MONOCHROME, "RGB", "YBR_FULL"), _REASONS)
 
-    def decoder(self, layout: Layout) -> Any:
-        """Return a decoder; real files have 8 bits in 16."""
-        return _tolerant(self, layout)
-
 
 class JPEGExtended12Bit(_Jpeg):
     """Processes 2 (8 bits) and 4 (12 bits).
@@ -157,20 +155,6 @@ class JPEGExtended12Bit(_Jpeg):
                 f"{self.keyword} holds BitsStored 8 or 12, found {source.bits_stored}"
             )
         return super().make(source, options)
-
-    def decoder(self, layout: Layout) -> Any:
-        """Return a decoder; real files have 8 bits in 16."""
-        return _tolerant(self, layout)
-
-
-def _tolerant(codec: LibraryCodec, layout: Layout) -> Any:
-    from dicomloom.codecs.library import LibraryDecoder
-
-    if layout.floating or layout.bits_allocated not in (8, 16):
-        raise UnsupportedError(
-            f"{codec.keyword} holds BitsAllocated 8, 16, found {layout.bits_allocated}"
-        )
-    return LibraryDecoder(codec, layout)
 
 
 class _Progressive(_Jpeg):

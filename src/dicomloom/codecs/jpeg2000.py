@@ -1,9 +1,9 @@
 """JPEG 2000 Part 1 (ISO/IEC 15444-1) by OpenJPEG: bare codestreams, no JP2 header (PS3.5 A.4.4).
 
 imagecodecs codes and decodes, and releases the GIL: two threads ran 1.95 times as fast as one
-(OpenJPEG's own threads are off). It writes BitsStored and the sign into the codestream. It codes to a
-quality, not to a ratio: those frames are coded by pylibjpeg-openjpeg, which holds the GIL. That also
-decodes where imagecodecs is absent or fails.
+(OpenJPEG's own threads are off). It writes BitsStored and the sign into the codestream. It codes to
+a quality, not to a ratio: that is left to pylibjpeg-openjpeg, which holds the GIL, and also decodes
+where imagecodecs is absent or fails.
 
 RGB is coded with the multiple component transform, as YBR_RCT or YBR_ICT, and comes back as RGB;
 YBR_FULL is coded without and comes back as YBR_FULL. Streams whose sign is not the data set's are
@@ -62,6 +62,7 @@ class JPEG2000Lossless(LibraryCodec):
     bits = "1 to 24"
     readers = (IMAGECODECS, OPENJPEG)
     writers: ClassVar[tuple[Backend, ...]] = (IMAGECODECS,)
+    readable = _ALLOCATED
     holds: ClassVar[Holds] = Holds(
         _ALLOCATED, _STORED, True, (*MONOCHROME, PALETTE, "RGB", "YBR_FULL")
     )
@@ -103,7 +104,7 @@ class JPEG2000Lossless(LibraryCodec):
         if backend is OPENJPEG:
             decoded = library.decode(bytes(data))
         else:
-            decoded = library.jpeg2k_decode(data, numthreads=1)
+            decoded = library.jpeg2k_decode(data, planar=False, numthreads=1)
         return decoded, bool(found.details["signed"])
 
 
@@ -111,8 +112,8 @@ class JPEG2000(JPEG2000Lossless):
     """With loss or without, as PS3.5 A.4.4 leaves to the sender.
 
     Options, one of them: ``quality``, the ratio of peak signal to noise to reach, in dB, 40 to 60
-    being usual; ``ratio``, of the size of a raw frame to that of a coded one. Without either nothing
-    is lost, and the frames are not called lossy.
+    being usual; ``ratio``, of the size of a raw frame to that of a coded one. Without either
+    nothing is lost, and the frames are not called lossy.
     """
 
     keyword = "JPEG2000"

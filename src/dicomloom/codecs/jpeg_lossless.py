@@ -6,8 +6,10 @@ and only gray. pylibjpeg-libjpeg, which holds the GIL, decodes where imagecodecs
 
 The precision written is BitsStored. JPEG knows no sign: signed values are written as the pattern
 of their BitsStored bits, and their sign is put back on decoding. No color transform is done either
-way: what goes in as YBR_FULL comes out as YBR_FULL, and three samples are written without one being
-claimed. Libraries fill up a stream that was cut off: one without an end (EOI) is refused.
+way: what goes in as YBR_FULL comes out as YBR_FULL. Three samples that are said to be YCbCr
+libjpeg-turbo 3.1.3 codes so that no decoder can read them: they are coded as if RGB, and the stream
+is then stripped of what says so. Libraries fill up a stream that was cut off: one without an end
+(EOI) is refused.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from dicomloom.codecs.base import Encoder
     from dicomloom.codecs.bitstream import Description
     from dicomloom.codecs.layout import Layout
+
+_SOF3, _SOS, _ADOBE = 0xC3, 0xDA, 0xEE
+_NAMING = {_SOF3: (10, 3), _SOS: (5, 2)}  # where components are named, and how far apart
 
 
 class JPEGLossless(LibraryCodec):
@@ -62,13 +67,13 @@ class JPEGLossless(LibraryCodec):
             "predictor": number(options, "predictor", 1, 7, 1),
             "bitspersample": source.bits_stored,
         }
+        neutral = source.samples == 3 and source.photometric != "RGB"
         if source.samples == 3:
-            space = "RGB" if source.photometric == "RGB" else "YCBCR"
-            settings |= {"colorspace": space, "outcolorspace": space}
+            settings |= {"colorspace": "RGB", "outcolorspace": "RGB"}
 
         def code(array: Array) -> Buffer:
             coded: bytes = encode(array, **settings)
-            return coded
+            return _without_color(coded) if neutral else coded
 
         return LibraryEncoder(source, source, code, pattern=True)
 
@@ -77,6 +82,27 @@ class JPEGLossless(LibraryCodec):
     ) -> tuple[Array, bool]:
         """Decode."""
         return jpeg.decode(backend, data, layout, found, self.keyword), False
+
+
+def _without_color(coded: bytes) -> bytes:
+    """Return an RGB stream of libjpeg-turbo with nothing in it that says so.
+
+    Adobe's marker goes, and the components R, G, B are called 1, 2, 3 (in SOF and SOS).
+    """
+    stream = bytearray(coded[:2])
+    at = 2
+    while True:
+        marker, size = coded[at + 1], 2 + int.from_bytes(coded[at + 2 : at + 4], "big")
+        segment = bytearray(coded[at : at + size])
+        if marker in _NAMING:
+            first, step = _NAMING[marker]
+            for number_, place in enumerate(range(first, first + 3 * step, step), 1):
+                segment[place] = number_
+        if marker != _ADOBE:
+            stream += segment
+        at += size
+        if marker == _SOS:
+            return bytes(stream + coded[at:])
 
 
 class JPEGLosslessSV1(JPEGLossless):

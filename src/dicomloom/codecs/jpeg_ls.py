@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dicomloom.codecs import jpeg
 from dicomloom.codecs.backends import IMAGECODECS, LIBJPEG, PYJPEGLS, Backend
 from dicomloom.codecs.library import (
     MONOCHROME,
@@ -50,31 +51,37 @@ class JPEGLSLossless(LibraryCodec):
         (8, 16), (2, 16), True, (*MONOCHROME, PALETTE, "RGB", "YBR_FULL")
     )
 
+    def whole(self, data: memoryview) -> None:
+        """Raise TruncatedError where the stream has no end."""
+        jpeg.whole(data)
+
     def make(self, source: Layout, options: dict[str, Any]) -> Encoder:
         """Return an encoder."""
         return LibraryEncoder(source, source, self._coder(source, 0), pattern=True)
 
     def _coder(self, source: Layout, near: int) -> Any:
         purpose = f"{self.keyword}: coding {source.bits_stored} bits"
-        if source.bits_stored == source.bits_allocated:
+        if source.bits_stored in (8, 16):
             encode = IMAGECODECS.load(purpose).jpegls_encode
 
             def code(array: Array) -> Buffer:
                 return without_spiff(encode(array, level=near))
 
             return code
-        encode_other = PYJPEGLS.load(purpose).encode_buffer
+        PYJPEGLS.load(purpose)
+        from _CharLS import _encode as encode_other
 
         def code_other(array: Array) -> Buffer:
-            coded: bytearray = encode_other(
-                array.tobytes(),
-                source.rows,
-                source.columns,
-                source.samples,
-                source.bits_stored,
-                near,
-                2 if source.samples > 1 else None,
-            )
+            interleave = 2 if source.samples > 1 else 0
+            shape = source.rows, source.columns, source.samples, source.bits_stored
+            frame = array.tobytes()
+            try:
+                coded: bytearray = encode_other(frame, near, interleave, *shape)
+            except RuntimeError:
+                # Its output buffer is twice its input, too small for a few pixels, or the worst of
+                # noise: it takes more input than it needs.
+                more = bytes(2 * len(frame) + 1024)
+                coded = encode_other(frame + more, near, interleave, *shape)
             return coded
 
         return code_other
@@ -138,7 +145,7 @@ def _away_from_ends(code: Any, bits: int, near: int) -> Any:
         if ((array >= half - near) & (array < half + near)).any():
             raise PixelError(
                 f"signed values within {near} of {half - 1} or {-half}, the ends of BitsStored "
-                f"{bits}, could change sign by an error of {near}: use JPEGLSLossless or a lesser near"
+                f"{bits}, could change sign by an error of {near}: use JPEGLSLossless"
             )
         coded: Buffer = code(array)
         return coded

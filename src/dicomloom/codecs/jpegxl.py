@@ -1,8 +1,7 @@
 """JPEG XL (ISO/IEC 18181) by libjxl.
 
-imagecodecs codes and decodes, and releases the GIL: two threads ran 1.75 (coding) and 1.6 (decoding)
-times as fast as one (libjxl's own threads are off). No other library that can be installed reads it
-well enough to be a second choice.
+imagecodecs codes and decodes, and releases the GIL: two threads ran 1.75 (coding) and 1.6
+(decoding) times as fast as one (libjxl's own threads are off). There is no second choice.
 
 PS3.5 A.4.12 does not say whether a frame is the bare codestream or the file of 18181-2 that holds
 one. As with JPEG 2000 the bare codestream is written, except where 18181 itself asks for the file:
@@ -56,9 +55,7 @@ class JPEGXLLossless(LibraryCodec):
     bits = "8 to 16"
     readers = (IMAGECODECS,)
     writers = (IMAGECODECS,)
-    holds: ClassVar[Holds] = Holds(
-        (8, 16), (8, 16), False, (*MONOCHROME, PALETTE, "RGB"), _REASONS
-    )
+    holds: ClassVar[Holds] = Holds((8, 16), (8, 16), False, (*MONOCHROME, PALETTE, "RGB"), _REASONS)
 
     def decoded(self, layout: Layout) -> Layout:
         """Return the layout with RGB where there is color."""
@@ -69,7 +66,7 @@ class JPEGXLLossless(LibraryCodec):
         """Return an encoder."""
         effort = number(options, "effort", 1, 9, _EFFORT)
         code = self._coder(source, {"lossless": True, "effort": effort})
-        return LibraryEncoder(source, source, code)
+        return LibraryEncoder(source, source, code, pattern=True)
 
     def _coder(self, source: Layout, settings: dict[str, Any]) -> Any:
         encode = IMAGECODECS.load(f"{self.keyword}: coding").jpegxl_encode
@@ -127,6 +124,7 @@ class JPEGXL(JPEGXLLossless):
             source,
             source.replace(photometric="XYB") if color else source,
             self._coder(source, settings),
+            pattern=True,
             method="ISO_18181_1",
             description=f"JPEG XL at distance {distance:g}",
         )
@@ -165,7 +163,7 @@ class JPEGXLJPEGRecompression(JPEGXLLossless):
         assert isinstance(inner, LibraryEncoder)
 
         def code(array: Array) -> Buffer:
-            return self.recompress(inner.encode(array)[0])
+            return self.recompress(inner.encode(array.data)[0])
 
         words = f"{inner.description}, recompressed without further loss as JPEG XL"
         return LibraryEncoder(source, inner.layout, code, method=inner.method, description=words)

@@ -104,8 +104,10 @@ class LibraryEncoder(Encoder):
         except DicomloomError:
             raise
         except (RuntimeError, ValueError, OSError) as error:
+            shape = " x ".join(map(str, array.shape))
             raise UnsupportedError(
-                f"the library would not code a frame of {self.source!r}: {error}"
+                f"the library does not code {shape} samples of {self.source.bits_stored} bits: "
+                f"{error}"
             ) from error
 
     def bound(self) -> int:
@@ -170,11 +172,15 @@ class LibraryCodec(Codec):
     readers, writers : tuple of Backend
         In order of choice. pydicom's own decoders are asked last, where none of them is there.
     holds : Holds
+        What can be coded.
+    readable : tuple of int
+        BitsAllocated of data sets that can be decoded; real files have 8 bits in 16.
     """
 
     readers: ClassVar[tuple[Backend, ...]] = ()
     writers: ClassVar[tuple[Backend, ...]] = ()
     holds: ClassVar[Holds]
+    readable: ClassVar[tuple[int, ...]] = (8, 16)
 
     def reads(self) -> list[str]:
         """Return what decodes it here."""
@@ -189,6 +195,11 @@ class LibraryCodec(Codec):
         """Return what codes it here."""
         return [backend.title() for backend in self.writers if backend.found()]
 
+    def missing(self) -> list[str]:
+        """Return the extras that would bring libraries for it that are not installed."""
+        absent = [backend for backend in (*self.readers, *self.writers) if not backend.found()]
+        return sorted({backend.extra for backend in absent})
+
     def encoder(self, layout: Layout, **options: object) -> Encoder:
         """Return an encoder; see the class of the codec for its options."""
         no_options(self, options)
@@ -202,9 +213,9 @@ class LibraryCodec(Codec):
 
     def decoder(self, layout: Layout) -> Decoder:
         """Return a decoder."""
-        if layout.floating or layout.bits_allocated not in self.holds.allocated:
+        if layout.floating or layout.bits_allocated not in self.readable:
             raise UnsupportedError(
-                f"{self.keyword} holds BitsAllocated {_listed(self.holds.allocated)}, found "
+                f"{self.keyword} holds BitsAllocated {_listed(self.readable)}, found "
                 f"{'floating point of ' if layout.floating else ''}{layout.bits_allocated}"
             )
         return LibraryDecoder(self, layout)

@@ -32,6 +32,8 @@ class Row(NamedTuple):
     bits: str
     lossless: bool
     options: tuple[str, ...]
+    extras: list[str]
+    """Extras of dicomloom that would bring libraries for it that are not installed."""
 
 
 # PS3.6 Table A-1, with pydicom's keywords.
@@ -154,6 +156,8 @@ def table() -> list[Row]:
 
     Libraries are looked for, but not imported, except pydicom where nothing else reads a syntax.
     """
+    from dicomloom.codecs.library import LibraryCodec
+
     rows = []
     for known in _ENTRIES:
         codec = find(known.uid)
@@ -167,6 +171,7 @@ def table() -> list[Row]:
                 codec.bits,
                 codec.lossless,
                 codec.options,
+                codec.missing() if isinstance(codec, LibraryCodec) else [],
             )
         )
     return rows
