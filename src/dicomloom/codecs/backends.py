@@ -22,13 +22,14 @@ class Backend:
         The first version that will do.
     """
 
-    __slots__ = ("extra", "least", "module", "name")
+    __slots__ = ("_loaded", "extra", "least", "module", "name")
 
     def __init__(self, name: str, module: str, extra: str, least: tuple[int, ...] = ()) -> None:
         self.name = name
         self.module = module
         self.extra = extra
         self.least = least
+        self._loaded: ModuleType | None = None
 
     def __repr__(self) -> str:
         return f"Backend({self.name!r})"
@@ -47,6 +48,8 @@ class Backend:
 
     def found(self) -> bool:
         """Whether it is installed, in a version that will do."""
+        if self._loaded is not None:
+            return True
         installed = self.version()
         return installed is not None and _numbers(installed) >= self.least
 
@@ -67,12 +70,15 @@ class Backend:
         MissingDependencyError
             It is not there or too old; the message names the extra.
         """
+        if self._loaded is not None:  # asked for each frame, while looking at versions takes long
+            return self._loaded
         from importlib import import_module
 
         installed = self.version()
         try:
             if installed is not None and _numbers(installed) >= self.least:
-                return import_module(self.module)
+                self._loaded = import_module(self.module)
+                return self._loaded
             reason = f"version {installed} is too old" if installed else "it is not installed"
         except ImportError as error:
             reason = f"it does not import: {error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -129,3 +129,13 @@ class Codec:
     def decoder(self, layout: Layout) -> Decoder:
         """Return a decoder for frames of which the data set says `layout`."""
         raise NotImplementedError
+
+    def recoder(self, source: str) -> Callable[[Buffer], Buffer] | None:
+        """Return what makes frames of this syntax of coded ones, losing nothing, if anything does.
+
+        Parameters
+        ----------
+        source : str
+            UID of the transfer syntax that the frames are coded for.
+        """
+        return None

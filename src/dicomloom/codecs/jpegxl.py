@@ -28,6 +28,8 @@ from dicomloom.codecs.library import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
 
     from dicomloom.codecs.arrays import Array
@@ -167,6 +169,10 @@ class JPEGXLJPEGRecompression(JPEGXLLossless):
 
         words = f"{inner.description}, recompressed without further loss as JPEG XL"
         return LibraryEncoder(source, inner.layout, code, method=inner.method, description=words)
+
+    def recoder(self, source: str) -> Callable[[Buffer], Buffer] | None:
+        """Return `recompress` for JPEG baseline."""
+        return self.recompress if source == jpeg.JPEGBaseline8Bit.uid else None
 
     def recompress(self, stream: Buffer) -> bytes:
         """Code a JPEG baseline stream anew.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 # Cb and Cr at half the width: two samples a pixel in native pixel data (PS3.3 C.7.6.3.1.2).
 SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 
@@ -27,10 +26,10 @@ class Layout:
 
     Notes
     -----
-    Between reader, codecs and writer a frame is one contiguous buffer of `frame_bytes` bytes, little
-    endian, color by pixel (planar 0) unless the layout says otherwise. One-bit pixels are packed
-    eight to a byte, the first in the least significant bit (PS3.5 8.1.1), each frame beginning with
-    a byte of its own. YBR_FULL_422 frames hold Cb and Cr at half the width (PS3.3 C.7.6.3.1.2).
+    Between reader, codecs and writer a frame is one contiguous buffer of `frame_bytes` bytes in
+    little endian, color by pixel (planar 0) unless the layout says otherwise. One-bit pixels are
+    packed eight to a byte, the first in the least significant bit (PS3.5 8.1.1), each frame
+    beginning with a byte of its own. YBR_FULL_422 frames hold Cb and Cr at half the width (PS3.3 C.7.6.3.1.2).
     """
 
     __slots__ = (
@@ -97,6 +96,11 @@ class Layout:
     def frame_bytes(self) -> int:
         """Bytes of one frame that begins with a byte of its own."""
         return (self.frame_bits + 7) // 8
+
+    @property
+    def full_bytes(self) -> int:
+        """Bytes of one frame with all samples of all pixels, halved chroma counted in full."""
+        return (self.rows * self.columns * self.samples * self.bits_allocated + 7) // 8
 
     @property
     def row_bytes(self) -> int:

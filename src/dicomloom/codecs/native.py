@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from dicomloom.codecs.base import Codec, Decoder, Encoder
 from dicomloom.codecs.layout import SUBSAMPLED
-from dicomloom.codecs.layout import SUBSAMPLED
 from dicomloom.errors import CorruptError, PixelError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def _at_full_width(frame: Buffer) -> Buffer:
     """Give both pixels of a pair the Cb and Cr that they share (PS3.3 C.7.6.3.1.2)."""
     import numpy as np
 
-    pairs = np.frombuffer(frame, np.uint8).reshape(-1, 4)
+    pairs = np.frombuffer(memoryview(frame), np.uint8).reshape(-1, 4)
     return np.ascontiguousarray(pairs[:, (0, 2, 3, 1, 2, 3)]).reshape(-1).data
 
 

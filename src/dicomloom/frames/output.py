@@ -100,6 +100,7 @@ class Output:
         self._bound = bound
         self._encoder = encoder
         native = transfer_syntax in NATIVE
+        self._raw_frame = layout.frame_bytes if native else layout.full_bytes
         if layout.floating and not native:
             raise PixelError(
                 "Float and Double Float Pixel Data are never encapsulated (PS3.5 8.2): choose "
@@ -207,7 +208,7 @@ class Output:
                 )
             instance.append(pieces)
             self.frames += 1
-            self.raw_bytes += self._layout.frame_bytes
+            self.raw_bytes += self._raw_frame
             self.encoded_bytes += size_of(pieces)
         self._instances[-1].flush()
 

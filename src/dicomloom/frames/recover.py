@@ -86,7 +86,7 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
     items = per_frame_items(header)
     if items is not None and items > count:
         select_frames(header, range(count), items)
-    _put_ratio(header, count * layout.frame_bytes, there)
+    _put_ratio(header, count * layout.full_bytes, there)
     header.remove("NumberOfFrames")
     output = Output(dst)
     try:

@@ -190,7 +190,8 @@ class _Job:
         self._copies = same or plain
         self._decoder: Decoder | None = None
         self._encoder: Encoder | None = None
-        if not self._copies:
+        self._recode = None if options else codec.recoder(stored.transfer_syntax)
+        if self._recode is None and not self._copies:
             self._decoder = stored.codec.decoder(stored.layout)
             self._encoder = codec.encoder(self._decoder.layout, **options)
         elif options:
@@ -209,6 +210,8 @@ class _Job:
         layout, bound = stored.layout, 2**32 - 3
         if self._encoder is not None:
             layout, bound = self._encoder.layout, self._encoder.bound()
+        elif self._recode is not None:
+            pass  # how large they become is not known: an Extended Offset Table has room
         elif stored.encapsulated:
             bound = 2**32 // max(len(chosen), 1) - 9 if _small(stored) else bound
         else:
@@ -233,7 +236,7 @@ class _Job:
             return
         size = stored.layout.frame_bytes
         if self._encoder is None or self._decoder is None:
-            plan = budget(size, size, 0, 1, max_memory)
+            plan = budget(size, size, 0, workers if self._recode else 1, max_memory)
         else:
             raw = self._decoder.layout.frame_bytes
             rows = self._by_rows(self._encoder) and raw > _BAND
@@ -277,6 +280,9 @@ class _Job:
 
     def _make_work(self) -> Callable[[Sequence[int]], Coded]:
         stored = self._stored
+        recode = self._recode
+        if recode is not None:
+            return lambda frames: [[recode(stored.encoded(i))] for i in frames]
         if self._encoder is None or self._decoder is None:
             return lambda frames: [[stored.encoded(i)] for i in frames]
         # Each thread has an encoder of its own.

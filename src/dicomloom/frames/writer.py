@@ -220,7 +220,7 @@ class FrameWriter:
         layout = self._layout
         if layout is None:
             layout = self._coded_layout(data)
-        check(data, self._codec.uid, layout)
+        check(data, self._codec.uid, layout, strict=True)
         if self._layout is None:
             self._begin(layout, coded=True)
         self._flush()
