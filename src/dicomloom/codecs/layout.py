@@ -29,7 +29,8 @@ class Layout:
     Between reader, codecs and writer a frame is one contiguous buffer of `frame_bytes` bytes in
     little endian, color by pixel (planar 0) unless the layout says otherwise. One-bit pixels are
     packed eight to a byte, the first in the least significant bit (PS3.5 8.1.1), each frame
-    beginning with a byte of its own. YBR_FULL_422 frames hold Cb and Cr at half the width (PS3.3 C.7.6.3.1.2).
+    beginning with a byte of its own. YBR_FULL_422 frames hold Cb and Cr at half the width (PS3.3
+    C.7.6.3.1.2).
     """
 
     __slots__ = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex, overload
 
@@ -159,10 +160,11 @@ class FrameReader:
         return decoder
 
     def _place(self, index: SupportsIndex) -> tuple[int, int]:
-        number = operator.index(index)
-        frame = number + self.count if number < 0 else number
+        frame = operator.index(index)
+        if frame < 0:
+            frame += self.count
         if not 0 <= frame < self.count:
-            raise IndexError(f"frame {number} of an object with {self.count} frames")
+            raise IndexError(f"frame {index} of an object with {self.count} frames")
         if len(self._parts) == 1:
             return 0, frame
         from bisect import bisect_right
@@ -190,25 +192,36 @@ class FrameReader:
         import numpy as np
 
         part, frame = self._place(index)
-        stored, layout = self._parts[part], self.layout
-        data = np.empty(layout.frame_bytes, np.uint8)
+        stored = self._parts[part]
+        shape, dtype, count = self._samples
+        samples = np.empty(shape, dtype)
         try:
             if stored.in_order:
-                stored.source.read_into(stored.pieces(frame)[0][0], data.data)
+                stored.read_into(frame, samples.data)
             else:
-                self._decoder(part).decode(stored.encoded(frame), data.data)
+                self._decoder(part).decode(stored.encoded(frame), samples.data)
         except DicomloomError as error:
             raise self._located(error, part, frame) from None
+        if count:
+            return np.unpackbits(samples, count=count, bitorder="little").reshape(self.layout.shape)
+        if self._unused and (not stored.encapsulated or stored.codec.keyword == "RLELossless"):
+            # What lies above BitsStored is not part of the sample (PS3.5 8.1.1).
+            samples <<= self._unused
+            samples >>= self._unused
+        return samples
+
+    @cached_property
+    def _samples(self) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+        """Shape and dtype to read a frame into; how many bits to unpack then, or 0."""
+        layout = self.layout
         if layout.bits_allocated == 1:
             size = layout.rows * layout.columns * layout.samples
-            return np.unpackbits(data, count=size, bitorder="little").reshape(layout.shape)
-        samples = data.view(layout.dtype).reshape(layout.shape)
-        unused = layout.bits_allocated - layout.bits_stored
-        if unused and (not stored.encapsulated or stored.codec.keyword == "RLELossless"):
-            # What lies above BitsStored is not part of the sample (PS3.5 8.1.1).
-            samples <<= unused
-            samples >>= unused
-        return samples
+            return (layout.frame_bytes,), self.dtype, size
+        return layout.shape, self.dtype, 0
+
+    @cached_property
+    def _unused(self) -> int:
+        return self.layout.bits_allocated - self.layout.bits_stored
 
     def _located(self, error: DicomloomError, part: int, frame: int) -> DicomloomError:
         error.path = error.path or self._parts[part].path
@@ -226,6 +239,8 @@ class FrameReader:
     ) -> NDArray[Any] | FrameView:
         """Return a frame as an array; of a slice, a `FrameView` that reads nothing yet; of a
         tuple, as numpy does, an array."""
+        if isinstance(index, int):
+            return self._frame(index)
         if isinstance(index, slice):
             return FrameView(self, range(self.count)[index])
         if isinstance(index, tuple):

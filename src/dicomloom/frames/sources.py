@@ -38,10 +38,7 @@ class Source:
 
     def read_into(self, offset: int, into: memoryview) -> None:
         """Fill `into` with the bytes at `offset`; TruncatedError where there are fewer."""
-        data = self.read_at(offset, len(into))
-        if len(data) < len(into):
-            raise self.cut(offset, len(into), len(data))
-        into[:] = data
+        into.cast("B")[:] = self.exactly(offset, into.nbytes)
 
     def size(self) -> int:
         """Return how many bytes there are."""
@@ -91,15 +88,16 @@ class FileSource(Source):
 
     def read_into(self, offset: int, into: memoryview) -> None:
         """Fill `into` with the bytes at `offset`."""
-        done = 0
-        while done < len(into):
-            try:
-                got = os.preadv(self._descriptor, [into[done:]], offset + done)
-            except OSError as error:
-                raise self._unreadable(error, offset + done) from error
-            if got == 0:
-                raise self.cut(offset, len(into), done)
-            done += got
+        size = into.nbytes
+        try:
+            done = os.preadv(self._descriptor, (into,), offset)
+            while done < size:  # a signal, or more than 2 GiB
+                got = os.preadv(self._descriptor, (into.cast("B")[done:],), offset + done)
+                if got == 0:
+                    raise self.cut(offset, size, done)
+                done += got
+        except OSError as error:
+            raise self._unreadable(error, offset) from error
 
     def size(self) -> int:
         """Return how many bytes there are."""

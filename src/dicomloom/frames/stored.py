@@ -71,6 +71,8 @@ class StoredFrames:
     transfer_syntax : str
         The UID.
     codec : Codec
+    in_order : bool
+        The stored bytes of a frame are the frame: native, little endian, color by pixel.
     """
 
     def __init__(self, source: Source) -> None:
@@ -97,6 +99,13 @@ class StoredFrames:
         self._table: _Table | None = None
         self._fragments: tuple[array[int], array[int]] | None = None  # by walking
         self._first: array[int] | None = None  # each frame's first fragment; None: one to one
+        self.in_order = (
+            not self.encapsulated
+            and not self.object.big_endian
+            and self.layout.planar == 0
+            and self.layout.frame_bits % 8 == 0
+            and self.layout.photometric not in SUBSAMPLED
+        )
         if self.encapsulated:
             self._open_tables()
 
@@ -142,6 +151,14 @@ class StoredFrames:
         start = self.pixels.value * 8 + frame * bits
         return start, start + bits
 
+    def read_into(self, frame: int, into: memoryview) -> None:
+        """Fill a buffer with a frame that is stored as it is; see `in_order`."""
+        size = into.nbytes
+        start = self.pixels.value + frame * size
+        if start + size > self.pixels.value + (self.pixels.length or 0):
+            self.pieces(frame)  # says what is missing
+        self.source.read_into(start, into)
+
     def pieces(self, frame: int) -> list[tuple[int, int]]:
         """Return offset and length of each piece of a frame: its fragments, or the native bytes."""
         if not 0 <= frame < self.count:
@@ -185,17 +202,6 @@ class StoredFrames:
             number &= (1 << (last - first)) - 1
             data = number.to_bytes(self.layout.frame_bytes, "little")
         return data
-
-    @property
-    def in_order(self) -> bool:
-        """Whether the stored bytes of a frame are the frame: native, little endian, by pixel."""
-        return (
-            not self.encapsulated
-            and not self.object.big_endian
-            and self.layout.planar == 0
-            and self.layout.frame_bits % 8 == 0
-            and self.layout.photometric not in SUBSAMPLED
-        )
 
     @property
     def _words(self) -> bool:
