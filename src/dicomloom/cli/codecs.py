@@ -9,7 +9,8 @@ from dicomloom.cli import options
 
 EPILOG = """\
 What is read or written by a library that is not installed is shown with the extra that brings it:
-pip install 'dicomloom[codecs]' or 'dicomloom[libjpeg]'.
+pip install 'dicomloom[codecs]' or 'dicomloom[libjpeg]'. Options are given to transcode and build by
+name: --quality 80, or --option effort=7.
 """
 
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
                 ", ".join(row.writes) or "-",
                 row.bits,
                 "lossless" if row.lossless else "lossy",
-                " ".join(f"--{name}" for name in row.options),
+                ", ".join(row.options),
             )
             for row in rows
         ),

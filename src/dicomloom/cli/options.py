@@ -75,6 +75,14 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
         "--near", type=int, metavar="N", help="JPEG-LS: how far a sample may be off"
     )
     parser.add_argument(
+        "--option",
+        action="append",
+        type=setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other option of the transfer syntax; dicomloom codecs names them",
+    )
+    parser.add_argument(
         "-j", "--jobs", type=positive, metavar="N", help="threads (default: one a processor)"
     )
     parser.add_argument(
@@ -118,15 +126,24 @@ def coding(arguments: argparse.Namespace) -> dict[str, Any]:
         "max_instance_bytes": arguments.max_instance_bytes,
         "max_instance_frames": arguments.max_instance_frames,
     }
+    given: dict[str, Any] = {name: _number(text) for name, text in arguments.option}
     for name in ("quality", "ratio", "near"):
-        value = getattr(arguments, name)
-        if value is None:
-            continue
+        if getattr(arguments, name) is not None:
+            given[name] = getattr(arguments, name)
+    for name in given:
         if name not in codec.options:
-            takes = ", ".join(f"--{option}" for option in codec.options) or "no option"
-            raise UsageError(f"{codec.keyword} takes {takes}, not --{name}")
-        made[name] = value
-    return made
+            takes = f"the options {', '.join(codec.options)}" if codec.options else "no options"
+            raise UsageError(f"{codec.keyword} takes {takes}; {name} is none")
+    return made | given
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 class UsageError(Exception):

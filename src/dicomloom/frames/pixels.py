@@ -78,7 +78,7 @@ def layout_of(header: Header, pixel_tag: int) -> Layout:
     if not 1 <= samples <= 4:
         raise wrong("samples", "1 to 4")
     if bits not in _BITS:
-        raise wrong("bits_allocated", "1 or a multiple of 8")
+        raise wrong("bits_allocated", "1, 8, 16, 32 or 64")
     if not 1 <= stored <= bits:
         raise wrong("bits_stored", f"1 to BitsAllocated, which is {bits}")
     photometric = str(found.get("photometric", "MONOCHROME2" if samples == 1 else "RGB"))
