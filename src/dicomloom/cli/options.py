@@ -114,11 +114,15 @@ def coding(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        The transfer syntax does not take one of the options.
+        There is no such transfer syntax, or it does not take one of the options.
     """
     from dicomloom.codecs.registry import find
+    from dicomloom.errors import UnsupportedError
 
-    codec = find(arguments.to)
+    try:
+        codec = find(arguments.to)
+    except UnsupportedError as error:
+        raise UsageError(error.message) from None
     made: dict[str, Any] = {
         "workers": arguments.jobs,
         "max_memory": arguments.max_memory,
