@@ -26,12 +26,11 @@ from dicomloom.frames.header import (
 )
 from dicomloom.frames.pixels import pixel_tag_of
 from dicomloom.frames.sources import Source
-from dicomloom.frames.stored import IMPLICIT_LE
+from dicomloom.frames.syntaxes import DEFLATED_LE, IMPLICIT_LE
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 NATIVE_MOST = 2**32 - 2  # PS3.5 7.1.1: an even 32-bit length that is not 0xFFFFFFFF
 TABLES = ("auto", "basic", "extended", "empty")
 COUNT_WIDTH = 10  # room for NumberOfFrames while it is not known; IS may be padded

@@ -22,12 +22,10 @@ from dicomloom.frames.instance import (
 from dicomloom.frames.pixels import put_layout
 from dicomloom.frames.selection import per_frame_items, select_frames
 from dicomloom.frames.sources import Source
-from dicomloom.frames.stored import IMPLICIT_LE
+from dicomloom.frames.syntaxes import IMPLICIT_LE, NATIVE
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-NATIVE = frozenset([IMPLICIT_LE, "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"])
 
 
 def new_uid() -> str:

@@ -14,6 +14,7 @@ from dicomloom.frames.pixels import layout_of
 from dicomloom.frames.selection import per_frame_items, select_frames
 from dicomloom.frames.sources import FileSource, InflatedSource, Source, StrPath
 from dicomloom.frames.stored import syntax_of
+from dicomloom.frames.syntaxes import DEFLATED_LE
 from dicomloom.frames.transcode import Report
 
 
@@ -71,7 +72,7 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
     assert found.pixels is not None
     header, source, start = found.header, found.source, found.pixels.value
     layout = layout_of(header, found.pixels.tag)
-    syntax = "1.2.840.10008.1.2.1.99" if isinstance(source, InflatedSource) else syntax_of(found)
+    syntax = DEFLATED_LE if isinstance(source, InflatedSource) else syntax_of(found)
     codec = find(syntax)
     lengths: array[int] | None = None
     if found.pixels.length is None:

@@ -31,13 +31,11 @@ from dicomloom.frames.header import (
 )
 from dicomloom.frames.pixels import frames_of, layout_of
 from dicomloom.frames.sources import Source
+from dicomloom.frames.syntaxes import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-IMPLICIT_LE = "1.2.840.10008.1.2"
-EXPLICIT_LE = "1.2.840.10008.1.2.1"
-EXPLICIT_BE = "1.2.840.10008.1.2.2"
 _PREFIX = 64  # bytes of a fragment that tell whether a frame begins with it
 
 

@@ -11,17 +11,17 @@ from dicomloom.codecs.layout import Layout
 from dicomloom.codecs.registry import find
 from dicomloom.errors import DicomloomError
 from dicomloom.frames.budget import budget
-from dicomloom.frames.output import NATIVE, Output, mark_derived, new_uid
+from dicomloom.frames.output import Output, mark_derived, new_uid
 from dicomloom.frames.pipeline import Pipeline
 from dicomloom.frames.selection import select_frames
 from dicomloom.frames.sources import StrPath, open_source
 from dicomloom.frames.stored import StoredFrames
-from dicomloom.frames.writer import ENCAPSULATED_UNCOMPRESSED, Coded
+from dicomloom.frames.syntaxes import NATIVE, UNCOMPRESSED
+from dicomloom.frames.writer import Coded
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-UNCOMPRESSED = NATIVE | {ENCAPSULATED_UNCOMPRESSED}
 _BAND = 128 << 10  # bytes of rows that are read at once where a codec takes rows
 
 

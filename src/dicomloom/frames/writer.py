@@ -16,10 +16,11 @@ from dicomloom.errors import PixelError
 from dicomloom.frames.arrays import Frames, count_of, layout_for
 from dicomloom.frames.budget import budget
 from dicomloom.frames.instance import TABLES
-from dicomloom.frames.output import NATIVE, Output
+from dicomloom.frames.output import Output
 from dicomloom.frames.pipeline import Pipeline
 from dicomloom.frames.pixels import declared
 from dicomloom.frames.selection import per_frame_items
+from dicomloom.frames.syntaxes import NATIVE, UNCOMPRESSED
 from dicomloom.frames.template import complete, read_template
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from dicomloom.frames.sources import StrPath
 
 Coded = list[Sequence["Buffer"]]
-ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
 
 
 @runtime_checkable
@@ -294,7 +294,7 @@ class FrameWriter:
         prototype = None if coded else self._codec.encoder(layout, **self._options)
         written = prototype.layout if prototype else layout
         bound = prototype.bound() if prototype else 2**32 - 3
-        serial = uid in NATIVE or uid == ENCAPSULATED_UNCOMPRESSED or coded
+        serial = uid in UNCOMPRESSED or coded
         size = layout.frame_bytes
         plan = budget(
             size,

@@ -1,0 +1,11 @@
+"""The transfer syntaxes whose pixel data are not compressed, by UID (PS3.5 A.1 to A.5)."""
+
+IMPLICIT_LE = "1.2.840.10008.1.2"
+EXPLICIT_LE = "1.2.840.10008.1.2.1"
+EXPLICIT_BE = "1.2.840.10008.1.2.2"
+DEFLATED_LE = "1.2.840.10008.1.2.1.99"
+ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
+
+# Those that are written without items.
+NATIVE = frozenset([IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE])
+UNCOMPRESSED = NATIVE | {ENCAPSULATED_UNCOMPRESSED}
