@@ -130,12 +130,21 @@ class Codec:
         """Return a decoder for frames of which the data set says `layout`."""
         raise NotImplementedError
 
-    def recoder(self, source: str) -> Callable[[Buffer], Buffer] | None:
-        """Return what makes frames of this syntax of coded ones, losing nothing, if anything does.
+    def recoder_from(self, source: str) -> Callable[[Buffer], Buffer] | None:
+        """Return what makes coded frames of this syntax from those of another, losing nothing.
 
         Parameters
         ----------
         source : str
-            UID of the transfer syntax that the frames are coded for.
+            UID of the other transfer syntax.
+
+        Returns
+        -------
+        callable or None
+            From bitstream to bitstream; None where frames have to be decoded.
         """
+        return None
+
+    def recoder_to(self, target: str) -> Callable[[Buffer], Buffer] | None:
+        """Return the way back: from coded frames of this syntax to those of another."""
         return None

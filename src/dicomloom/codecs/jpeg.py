@@ -29,8 +29,6 @@ from dicomloom.codecs.library import (
 from dicomloom.errors import TruncatedError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Buffer
 
     from dicomloom.codecs.arrays import Array
@@ -135,13 +133,6 @@ class JPEGBaseline8Bit(_Jpeg):
     uid = "1.2.840.10008.1.2.4.50"
     bits = "8"
     holds: ClassVar[Holds] = Holds((8,), (8, 8), False, (*MONOCHROME, "RGB", "YBR_FULL"), _REASONS)
-
-    def recoder(self, source: str) -> Callable[[Buffer], Buffer] | None:
-        """Return what restores streams that were recompressed as JPEG XL."""
-        from dicomloom.codecs.jpegxl import JPEGXLJPEGRecompression
-
-        recompressed = JPEGXLJPEGRecompression()
-        return recompressed.restore if source == recompressed.uid else None
 
 
 class JPEGExtended12Bit(_Jpeg):

@@ -170,9 +170,13 @@ class JPEGXLJPEGRecompression(JPEGXLLossless):
         words = f"{inner.description}, recompressed without further loss as JPEG XL"
         return LibraryEncoder(source, inner.layout, code, method=inner.method, description=words)
 
-    def recoder(self, source: str) -> Callable[[Buffer], Buffer] | None:
+    def recoder_from(self, source: str) -> Callable[[Buffer], Buffer] | None:
         """Return `recompress` for JPEG baseline."""
         return self.recompress if source == jpeg.JPEGBaseline8Bit.uid else None
+
+    def recoder_to(self, target: str) -> Callable[[Buffer], Buffer] | None:
+        """Return `restore` for JPEG baseline."""
+        return self.restore if target == jpeg.JPEGBaseline8Bit.uid else None
 
     def recompress(self, stream: Buffer) -> bytes:
         """Code a JPEG baseline stream anew.

@@ -190,7 +190,11 @@ class _Job:
         self._copies = same or plain
         self._decoder: Decoder | None = None
         self._encoder: Encoder | None = None
-        self._recode = None if options else codec.recoder(stored.transfer_syntax)
+        self._recode = None
+        if not options:
+            self._recode = codec.recoder_from(stored.transfer_syntax) or stored.codec.recoder_to(
+                codec.uid
+            )
         if self._recode is None and not self._copies:
             self._decoder = stored.codec.decoder(stored.layout)
             self._encoder = codec.encoder(self._decoder.layout, **options)
