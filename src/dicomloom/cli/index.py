@@ -150,8 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
         paths = _listed(arguments.from_file, arguments.null)
     else:
         paths = iter(_roots(arguments.paths))
-    shown = sys.stderr.isatty() if arguments.progress is None else arguments.progress
-    line = ProgressLine() if shown else None
+    line = ProgressLine() if options.shows_progress(arguments) else None
     try:
         return _index(arguments, paths, line)
     except ValueError as error:

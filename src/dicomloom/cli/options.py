@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
@@ -162,6 +163,12 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="show progress on stderr (default: when it is a terminal)",
     )
+
+
+def shows_progress(arguments: argparse.Namespace) -> bool:
+    """Whether progress is to be shown: as was asked, else where stderr is a terminal."""
+    shown: bool | None = arguments.progress
+    return sys.stderr.isatty() if shown is None else shown
 
 
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:

@@ -1,8 +1,9 @@
-"""A line on stderr that says how far a scan is."""
+"""A line on stderr that says how far the work is."""
 
 from __future__ import annotations
 
 import sys
+import time
 
 TYPE_CHECKING = False  # --help imports nothing that indexes
 if TYPE_CHECKING:
@@ -14,15 +15,27 @@ class ProgressLine:
 
     def __init__(self) -> None:
         self._shown = False
+        self._began = self._last = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         """Show the state of a scan."""
         rate = progress.files / progress.seconds if progress.seconds else 0.0
         minutes, seconds = divmod(int(progress.seconds), 60)
-        sys.stderr.write(
-            f"\r{progress.files:,} files  {rate:,.0f}/s  {progress.errors:,} errors  "
-            f"{progress.bytes_read / 1e6:,.0f} MB read  {minutes}:{seconds:02}\x1b[K"
+        self._show(
+            f"{progress.files:,} files  {rate:,.0f}/s  {progress.errors:,} errors  "
+            f"{progress.bytes_read / 1e6:,.0f} MB read  {minutes}:{seconds:02}"
         )
+
+    def frames(self, done: int, total: int) -> None:
+        """Show how many frames are done, ten times a second at most."""
+        now = time.monotonic()
+        if now - self._last >= 0.1:
+            self._last = now
+            rate = done / (now - self._began) if now > self._began else 0.0
+            self._show(f"{done:,} of {total:,} frames  {rate:,.0f}/s")
+
+    def _show(self, text: str) -> None:
+        sys.stderr.write(f"\r{text}\x1b[K")
         sys.stderr.flush()
         self._shown = True
 

@@ -8,6 +8,7 @@ import sys
 
 from dicomloom.cli import options
 from dicomloom.cli.main import EXIT_SOME_FAILED, EXIT_UNREADABLE, EXIT_USAGE
+from dicomloom.cli.progress import ProgressLine
 
 TYPE_CHECKING = False  # --help imports nothing that codes
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep only these frames, counted from 0; or a list such as 0,5,9",
     )
     options.add_coding(parser)
+    options.add_progress(parser)
     options.add_json(parser, "what was done")
 
 
@@ -58,9 +60,19 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_USAGE
     from dicomloom.frames.transcode import transcode
 
-    report = transcode(
-        arguments.source, arguments.target, arguments.to, frames=arguments.frames, **coding
-    )
+    shown = ProgressLine() if options.shows_progress(arguments) else None
+    try:
+        report = transcode(
+            arguments.source,
+            arguments.target,
+            arguments.to,
+            frames=arguments.frames,
+            progress=shown.frames if shown else None,
+            **coding,
+        )
+    finally:
+        if shown:
+            shown.clear()
     if arguments.json:
         _print_json(as_dict(report))
     else:

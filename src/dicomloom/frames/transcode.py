@@ -70,6 +70,7 @@ def transcode(
     offset_table: str = "auto",
     max_instance_bytes: int | None = None,
     max_instance_frames: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
     **codec_options: object,
 ) -> Report:
     """Write an object in another transfer syntax, in constant memory.
@@ -94,6 +95,8 @@ def transcode(
         is chosen with them; the image becomes a derived one with a UID of its own.
     offset_table, max_instance_bytes, max_instance_frames
         As of `FrameWriter`.
+    progress : callable, optional
+        Called with how many frames are written, and of how many; from any thread, one at a time.
     **codec_options
         Such as ``quality=90``.
 
@@ -134,7 +137,7 @@ def transcode(
             dst, max_instance_bytes=max_instance_bytes, max_instance_frames=max_instance_frames
         )
         try:
-            job = _Job(stored, codec, output, chosen, codec_options)
+            job = _Job(stored, codec, output, chosen, codec_options, progress)
             job.begin(offset_table)
             job.run(workers, max_memory)
             targets = output.finish()
@@ -182,7 +185,9 @@ class _Job:
         output: Output,
         chosen: range | list[int],
         options: dict[str, object],
+        progress: Callable[[int, int], None] | None,
     ) -> None:
+        self._progress = progress
         self._stored, self._codec, self._output = stored, codec, output
         self._chosen, self._options = chosen, options
         same = codec.uid == stored.transfer_syntax and not options
@@ -248,7 +253,7 @@ class _Job:
                 size, _BAND if rows else size + raw, self._encoder.bound(), workers, max_memory
             )
         pipeline: Pipeline[Sequence[int], Coded] = Pipeline(
-            self._make_work, output.append, workers=plan.workers, depth=plan.depth
+            self._make_work, self._put, workers=plan.workers, depth=plan.depth
         )
         try:
             for at in range(0, len(self._chosen), plan.batch):
@@ -257,6 +262,11 @@ class _Job:
         except BaseException:
             pipeline.cancel()
             raise
+
+    def _put(self, frames: Coded) -> None:
+        self._output.append(frames)
+        if self._progress is not None:
+            self._progress(self._output.frames, len(self._chosen))
 
     # --- copying ---
 
@@ -267,6 +277,8 @@ class _Job:
             start, _ = stored.native_range(first)
             _, end = stored.native_range(last - 1)
             self._output.copy_native(stored.source, start // 8, end // 8, last - first)
+            if self._progress is not None:
+                self._progress(self._output.frames, len(self._chosen))
 
     # --- coding ---
 
