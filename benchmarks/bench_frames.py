@@ -56,7 +56,7 @@ MIB = 1 << 20
 PACKAGES = ("dicomloom", "numpy", "pydicom", "pylibjpeg-rle", "imagecodecs")
 PROGRAMS = ("dcmcrle", "gdcmconv")
 NO_COMMAND = "* this dicomloom has no `transcode`: skipped\n"
-LIBRARY_CODECS = (
+CODECS = (
     "RLELossless",
     "DeflatedImageFrameCompression",
     "JPEGBaseline8Bit",
@@ -265,7 +265,7 @@ def bench_codecs(bench: Bench, tools: Tools, folder: Path) -> None:
         source, spec = bench.make(folder, name)
         small = folder / f"{name}-warm.dcm"
         make_frames(small, replace(spec, frames=2))
-        for keyword in LIBRARY_CODECS:
+        for keyword in CODECS:
             note(f"{keyword}, {name}")
             probe = tools.run(child("kernel", source, keyword, 1))
             if "skipped" in probe.reported:
@@ -356,7 +356,19 @@ SECTIONS = ("rle", "memory", "copy", "jpeg", "codecs", "reader", "decode")
 MORE_SECTIONS = ("jpegll", "jpegls")
 
 
-def measure(args: argparse.Namespace) -> None:
+def attempt(name: str, section: Callable[[], None]) -> bool:
+    """Run a section; say what went wrong, so that the others still come."""
+    try:
+        section()
+    except BenchmarkError as error:
+        say(f"**{name} failed: {str(error).splitlines()[0]}**\n")
+        print(f"bench_frames: {name}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def measure(args: argparse.Namespace) -> bool:
+    """Run the sections in the order they were asked for; returns whether all went well."""
     bench = Bench(args)
     with_big = 4 * bench.specs["big"].pixel_bytes  # native, RLE, what is written, its native copy
     many = 2 * bench.specs["many"].pixel_bytes
@@ -369,13 +381,16 @@ def measure(args: argparse.Namespace) -> None:
             name: partial(bench_conversion, name) for name in CONVERSIONS
         }
         sections |= {"copy": bench_copy, "codecs": bench_codecs, "reader": bench_reader}
-        for name in args.sections:
-            if name in sections:
-                sections[name](bench, tools, folder)
+        well = [
+            attempt(name, partial(sections[name], bench, tools, folder))
+            for name in args.sections
+            if name in sections
+        ]
     if "memory" in args.sections:
         # After the others: it has the largest files, and shall have the room to itself.
         large = max(bench.specs["huge"].pixel_bytes, bench.specs["million"].pixel_bytes)
-        bench_memory(bench, int(2.1 * large))
+        well.append(attempt("memory", partial(bench_memory, bench, int(2.1 * large))))
+    return all(well)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -395,11 +410,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     try:
-        measure(parse(arguments))
+        return 0 if measure(parse(arguments)) else 1
     except BenchmarkError as error:
         print(f"bench_frames: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":
