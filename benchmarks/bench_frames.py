@@ -1,6 +1,6 @@
 """How fast and how small work on multi-frame objects is, beside its peers, in one run.
 
-    python bench_frames.py                     # a quarter of an hour, 13 GB
+    python bench_frames.py                     # twenty minutes or more, 17 GB free
     python bench_frames.py --quick             # does it work at all?
     python bench_frames.py --sections rle copy
 
@@ -36,6 +36,7 @@ from make_frames import SPECS, Spec, frame_at, make_frames
 from processes import (
     HERE,
     BenchmarkError,
+    Company,
     Run,
     Tools,
     alternate,
@@ -81,6 +82,7 @@ class Bench:
         self.runs: int = args.runs
         self.where: Path | None = args.dir
         self.keep: bool = args.keep
+        self.kernel_seconds = 0.1 if args.quick else 2.0
         self.specs = dict(SPECS)
         if args.quick:
             for name, frames in (("big", 12), ("huge", 60), ("million", 20_000), ("many", 500)):
@@ -267,13 +269,17 @@ def bench_codecs(bench: Bench, tools: Tools, folder: Path) -> None:
         make_frames(small, replace(spec, frames=2))
         for keyword in CODECS:
             note(f"{keyword}, {name}")
-            probe = tools.run(child("kernel", source, keyword, 1))
+            probe = tools.run(child("kernel", source, keyword, 1, 0))
             if "skipped" in probe.reported:
                 skipped.append(f"{keyword}, {name}: {probe.reported['skipped']}")
                 continue
             jobs: dict[str, Callable[[], Run]] = {
-                "one": partial(tools.run, child("kernel", source, keyword, 1)),
-                "all": partial(tools.run, child("kernel", source, keyword, cores)),
+                "one": partial(
+                    tools.run, child("kernel", source, keyword, 1, bench.kernel_seconds)
+                ),
+                "all": partial(
+                    tools.run, child("kernel", source, keyword, cores, bench.kernel_seconds)
+                ),
                 "pipeline": partial(tools.run, child("pipeline", source, out, keyword, small)),
             }
             taken = alternate(jobs, bench.runs, partial(out.unlink, missing_ok=True))
@@ -358,12 +364,16 @@ MORE_SECTIONS = ("jpegll", "jpegls")
 
 def attempt(name: str, section: Callable[[], None]) -> bool:
     """Run a section; say what went wrong, so that the others still come."""
+    company = Company()
     try:
         section()
     except BenchmarkError as error:
         say(f"**{name} failed: {str(error).splitlines()[0]}**\n")
         print(f"bench_frames: {name}: {error}", file=sys.stderr)
         return False
+    others = company.processors()
+    if others is not None:
+        say(f"Meanwhile other programs kept {others:.2f} of {processors()} processors busy.\n")
     return True
 
 

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -135,6 +136,37 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class Company:
+    """How busy other programs keep the processors from now on."""
+
+    def __init__(self) -> None:
+        self._began, self._all, self._own = time.monotonic(), _busy(), _own()
+
+    def processors(self) -> float | None:
+        """Return how many processors others kept busy on average; None where nothing tells."""
+        taken = _busy()
+        if taken is None or self._all is None:
+            return None
+        others = taken - self._all - (_own() - self._own)
+        return max(0.0, others / (time.monotonic() - self._began))
+
+
+def _own() -> float:
+    """Return the processor seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+def _busy() -> float | None:
+    """Return the processor seconds of all programs since the system started."""
+    told = Path("/proc/stat")
+    if not told.exists():
+        return None
+    user, nice, system, _idle, _wait, irq, softirq, steal, *_ = map(
+        int, told.read_text().split("\n", 1)[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
