@@ -31,7 +31,12 @@ from dicomloom.frames.header import (
 )
 from dicomloom.frames.pixels import frames_of, layout_of
 from dicomloom.frames.sources import Source
-from dicomloom.frames.syntaxes import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
+from dicomloom.frames.syntaxes import (
+    ENCAPSULATED_UNCOMPRESSED,
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -70,7 +75,7 @@ class StoredFrames:
         The UID.
     codec : Codec
     in_order : bool
-        The stored bytes of a frame are the frame: native, little endian, color by pixel.
+        The stored bytes of a frame are the frame: uncompressed, little endian, color by pixel.
     """
 
     def __init__(self, source: Source) -> None:
@@ -98,7 +103,7 @@ class StoredFrames:
         self._fragments: tuple[array[int], array[int]] | None = None  # by walking
         self._first: array[int] | None = None  # each frame's first fragment; None: one to one
         self.in_order = (
-            not self.encapsulated
+            (not self.encapsulated or self.codec.uid == ENCAPSULATED_UNCOMPRESSED)
             and not self.object.big_endian
             and self.layout.planar == 0
             and self.layout.frame_bits % 8 == 0
@@ -149,13 +154,29 @@ class StoredFrames:
         start = self.pixels.value * 8 + frame * bits
         return start, start + bits
 
-    def read_into(self, frame: int, into: memoryview) -> None:
-        """Fill a buffer with a frame that is stored as it is; see `in_order`."""
+    def read_into(self, frame: int, into: memoryview, skip: int = 0) -> None:
+        """Fill a buffer with what is at byte `skip` of a frame that is stored as it is.
+
+        See `in_order`.
+        """
         size = into.nbytes
-        start = self.pixels.value + frame * size
-        if start + size > self.pixels.value + (self.pixels.length or 0):
-            self.pieces(frame)  # says what is missing
-        self.source.read_into(start, into)
+        if not self.encapsulated:
+            start = self.pixels.value + frame * self.layout.frame_bytes
+            if start + skip + size > self.pixels.value + (self.pixels.length or 0):
+                last = frame + (skip + size - 1) // self.layout.frame_bytes
+                for asked in range(frame, last + 1):
+                    self.pieces(asked)  # says which is not all there
+            self.source.read_into(start + skip, into)
+            return
+        rest = into.cast("B")
+        for offset, length in self.pieces(frame):
+            if skip < length and rest:
+                piece = min(length - skip, len(rest))
+                self.source.read_into(offset + skip, rest[:piece])
+                rest = rest[piece:]
+            skip = max(0, skip - length)
+        if rest:
+            raise self._lacking(frame, f"its fragments have {len(rest)} bytes less than {size}")
 
     def pieces(self, frame: int) -> list[tuple[int, int]]:
         """Return offset and length of each piece of a frame: its fragments, or the native bytes."""

@@ -285,14 +285,7 @@ class _Job:
     def _by_rows(self, encoder: Encoder) -> bool:
         """Whether a frame can be coded while it is read, a few rows at a time."""
         stored, layout = self._stored, self._stored.layout
-        return (
-            hasattr(encoder, "rows")
-            and stored.transfer_syntax in NATIVE
-            and layout.planar == 0
-            and stored.in_order
-            and layout == encoder.source
-            and layout.frame_bits % 8 == 0
-        )
+        return hasattr(encoder, "rows") and stored.in_order and layout == encoder.source
 
     def _make_work(self) -> Callable[[Sequence[int]], Coded]:
         stored = self._stored
@@ -362,21 +355,24 @@ class _RowCoder:
     def __call__(self, frames: Sequence[int]) -> Coded:
         if len(frames) == 1:
             return [self._by_bands(frames[0])]
-        coded: Coded = []
         size = self._layout.frame_bytes
-        for first, last in _runs(frames):
+        if self._stored.encapsulated:
+            return [[self._coded(self._read(frame, size))] for frame in frames]
+        coded: Coded = []
+        for first, last in _runs(frames):  # they lie side by side
             view = self._read(first, (last - first) * size)
-            for at in range(0, len(view), size):
-                coded.append([b"".join(self._encoder.encode(view[at : at + size]))])
+            coded += [[self._coded(view[at : at + size])] for at in range(0, len(view), size)]
         return coded
+
+    def _coded(self, frame: memoryview) -> bytes:
+        return b"".join(self._encoder.encode(frame))
 
     def _read(self, frame: int, size: int, skip: int = 0) -> memoryview:
         if len(self._buffer) < size:
             self._buffer = bytearray(size)
         view = memoryview(self._buffer)[:size]
-        offset = self._stored.pieces(frame)[0][0] + skip
         try:
-            self._stored.source.read_into(offset, view)
+            self._stored.read_into(frame, view, skip)
         except DicomloomError as error:
             error.frame = frame
             raise
