@@ -21,6 +21,7 @@ from dicomloom.codecs.library import (
     Holds,
     LibraryCodec,
     LibraryEncoder,
+    full_width,
     number,
 )
 from dicomloom.errors import UnsupportedError
@@ -41,8 +42,9 @@ _LOSSY_STORED = 16
 
 def undone(layout: Layout) -> Layout:
     """Return a layout behind the inverse component transform."""
-    ybr = layout.photometric in ("YBR_RCT", "YBR_ICT")
-    return layout.replace(planar=0, photometric="RGB" if ybr else layout.photometric)
+    if layout.photometric in ("YBR_RCT", "YBR_ICT"):
+        return layout.replace(planar=0, photometric="RGB")
+    return full_width(layout)
 
 
 def check_lossy(keyword: str, source: Layout) -> None:
