@@ -305,6 +305,7 @@ def test_damage_that_imagecodecs_swallows_is_told(of, options, monkeypatch):
     from dicomloom.codecs import backends
 
     monkeypatch.setattr(backends.OPENJPEG, "least", (999,))
+    monkeypatch.setattr(backends.OPENJPEG, "_loaded", None)
     of = of.replace(rows=64, columns=64)
     decoder = registry.find("HTJ2K").decoder(of)
     encoder, data = code("HTJ2K", of, image(of), **options)

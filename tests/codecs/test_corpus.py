@@ -48,7 +48,7 @@ NOBODY = (
 )
 # Cut apart by pydicom's search for the end of the fragments.
 CUT = ("JPEG2000-embedded-sequence-delimiter.dcm",)
-MOST_FRAMES = 4
+MOST_FRAMES = 3
 
 
 def encapsulated(corpus):
@@ -74,14 +74,12 @@ def layout_of(found):
 
 
 def by_pydicom(found, index):
-    """Its frame, converted and raw; nothing where it fails."""
-    frames = []
-    for raw in (False, True):
+    """Its frame as it is, then converted to RGB; nothing where it fails."""
+    for raw in (True, False):
         try:
-            frames.append(pixel_array(found, index=index, raw=raw))
+            yield pixel_array(found, index=index, raw=raw)
         except (RuntimeError, ValueError, AttributeError, NotImplementedError):
-            continue
-    return frames
+            return
 
 
 def differences(found):
@@ -93,8 +91,14 @@ def differences(found):
         if index == min(count, MOST_FRAMES):
             return
         frame = pixels_of(decoder.decode(data), decoder.layout).astype(np.int64)
-        theirs = [other for other in by_pydicom(found, index) if other.shape == frame.shape]
-        yield min((int(abs(frame - other).max()) for other in theirs), default=None)
+        least = None
+        for other in by_pydicom(found, index):
+            if other.shape == frame.shape:
+                difference = int(abs(frame - other).max())
+                least = difference if least is None else min(least, difference)
+            if least == 0:
+                break
+        yield least
 
 
 def test_every_frame_equals_pydicoms(corpus):
@@ -114,7 +118,7 @@ def test_every_frame_equals_pydicoms(corpus):
                     assert name.endswith(OURS_ALONE), name
                 else:
                     assert difference <= allowed[0], (name, difference, allowed[1])
-    assert seen > 80
+    assert seen > 70
 
 
 @pytest.mark.parametrize("name", ["liver", "liver_nonbyte_aligned"])

@@ -62,11 +62,25 @@ def test_read_only_syntaxes_say_so():
             registry.find(keyword).encoder(layout(8))
 
 
+LIBRARIES = (backends.IMAGECODECS, backends.PYJPEGLS, backends.LIBJPEG, backends.OPENJPEG)
+
+
+def take_away(monkeypatch, *libraries):
+    """As if they were not installed: importing None in sys.modules does that."""
+    for library in libraries:
+        monkeypatch.setattr(library, "_loaded", None)
+        monkeypatch.setitem(sys.modules, library.module.partition(".")[0], None)
+        monkeypatch.setitem(sys.modules, library.module, None)
+
+
+def make_too_old(monkeypatch, library):
+    monkeypatch.setattr(library, "_loaded", None)
+    monkeypatch.setattr(library, "least", (9999, 1))
+
+
 @pytest.fixture
 def nothing_installed(monkeypatch):
-    """As if no library were there: what importing None in sys.modules does."""
-    for module in ("imagecodecs", "jpeg_ls", "libjpeg", "openjpeg", "openjpeg.utils"):
-        monkeypatch.setitem(sys.modules, module, None)
+    take_away(monkeypatch, *LIBRARIES)
     monkeypatch.setattr("dicomloom.codecs.fallback.plugins", lambda uid: [])
 
 
@@ -99,7 +113,7 @@ def test_the_table_tells_what_would_bring_it():
 
 
 def test_other_depths_of_jpeg_ls_need_another_library(monkeypatch):
-    monkeypatch.setitem(sys.modules, "jpeg_ls", None)
+    take_away(monkeypatch, backends.PYJPEGLS)
     registry.find("JPEGLSLossless").encoder(layout(16))
     with pytest.raises(MissingDependencyError, match="coding 12 bits needs pyjpegls"):
         registry.find("JPEGLSLossless").encoder(layout(12))
@@ -121,17 +135,17 @@ def test_other_depths_of_jpeg_ls_need_another_library(monkeypatch):
 def test_the_next_library_decodes_alike(keyword, of, last_resort, monkeypatch):
     encoder, data = code(keyword, of, image(of))
     first = decode(keyword, encoder.layout, data).astype(int)
-    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    take_away(monkeypatch, backends.IMAGECODECS)
     if last_resort:  # pydicom's own decoders, whose plugins import no module anew
         for backend in (backends.LIBJPEG, backends.OPENJPEG):
-            monkeypatch.setattr(backend, "least", (999,))
+            make_too_old(monkeypatch, backend)
         assert registry.find(keyword).reads()[0].startswith("pydicom")
     second = decode(keyword, encoder.layout, data).astype(int)
     assert abs(first - second).max() <= int(encoder.lossy)
 
 
 def test_too_old_a_library_will_not_do(monkeypatch):
-    monkeypatch.setattr(backends.IMAGECODECS, "least", (9999, 1))
+    make_too_old(monkeypatch, backends.IMAGECODECS)
     with pytest.raises(
         MissingDependencyError, match=r"imagecodecs>=9999.1, and version .* too old"
     ):
@@ -179,6 +193,46 @@ def test_a_decoder_may_be_used_from_many_threads(keyword):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("keyword", WRITTEN)
+def test_an_encoder_each_in_many_threads(keyword):
+    of = layout(8, color=True)
+    frame = image(of).tobytes()
+    codec = registry.find(keyword)
+    alone = b"".join(map(bytes, codec.encoder(of).encode(frame)))
+    coded = []
+
+    def work():
+        encoder = codec.encoder(of)
+        coded.extend(b"".join(map(bytes, encoder.encode(frame))) for _ in range(5))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert coded == 20 * [alone]
+
+
+def test_a_library_that_must_be_called_alone_is():
+    """pylibjpeg-openjpeg 2.6.0 crashes otherwise: in a process of its own, then."""
+    script = """
+import threading
+from dicomloom.codecs import registry
+from dicomloom.codecs.layout import Layout
+import numpy as np
+of = Layout(512, 512, bits_allocated=16, bits_stored=12)
+frame = np.random.default_rng(0).integers(0, 4096, of.shape).astype(of.dtype).tobytes()
+def work():
+    encoder = registry.find("JPEG2000").encoder(of, ratio=6)
+    for _ in range(4):
+        encoder.encode(frame)
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @pytest.mark.parametrize("keyword", BY_LIBRARY)

@@ -1,7 +1,7 @@
 """High-throughput JPEG 2000 (ISO/IEC 15444-15) by OpenJPH: bare codestreams, progression RPCL.
 
 imagecodecs codes and decodes, and releases the GIL: two threads ran 1.9 times as fast as one.
-pylibjpeg-openjpeg, which holds the GIL, decodes where imagecodecs is absent or fails.
+pylibjpeg-openjpeg, one thread at a time, decodes where imagecodecs is absent or fails.
 
 imagecodecs writes the precision of the container, not BitsStored. Where they differ the samples are
 moved so that the coder sees what one of BitsStored would see, and the precision in the header
@@ -114,7 +114,8 @@ class HTJ2KLossless(LibraryCodec):
         library = backend.load(f"{self.keyword}: decoding")
         decoded: Array
         if backend is OPENJPEG:
-            decoded = library.decode(bytes(data))
+            with OPENJPEG.lock:
+                decoded = library.decode(bytes(data))
         else:
             decoded = _decode(library, data, found)
         return decoded, bool(found.details["signed"])
