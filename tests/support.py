@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 _PACKAGES = {
+    "dcmcjpeg": "dcmtk",
+    "dcmcjpls": "dcmtk",
     "dcmconv": "dcmtk",
+    "dcmdjpeg": "dcmtk",
+    "dcmdjpls": "dcmtk",
     "dcmdump": "dcmtk",
     "dicomtocsv": "vtk-dicom-tools",
+    "gdcmconv": "libgdcm-tools",
     "gdcmscanner": "libgdcm-tools",
     "storescp": "dcmtk",
     "storescu": "dcmtk",

@@ -228,3 +228,24 @@ def test_a_deflated_bomb_costs_no_more_than_a_frame():
     bomb = deflater.compress(bytes(10**8)) + deflater.flush()
     with pytest.raises(DicomloomError, match=f"{of.frame_bytes} bytes, found more"):
         decode("DeflatedImageFrameCompression", of, bomb)
+
+
+@pytest.mark.parametrize("keyword", ["ExplicitVRLittleEndian", "DeflatedImageFrameCompression"])
+def test_halved_chroma_comes_back_in_full(keyword):
+    stored = layout(8, color=True, columns=6, photometric="YBR_FULL_422")
+    pairs = np.arange(stored.rows * 12).astype(stored.dtype).reshape(-1, 4)  # Y, Y, Cb, Cr
+    encoder = registry.find(keyword).encoder(stored)
+    data = b"".join(map(bytes, encoder.encode(pairs.tobytes())))
+    decoder = registry.find(keyword).decoder(stored)
+    assert decoder.layout.photometric == "YBR_FULL"
+    found = np.frombuffer(decoder.decode(data), stored.dtype).reshape(-1, 2, 3)
+    assert (found[:, :, 0] == pairs[:, :2]).all()
+    assert (found[:, :, 1:] == pairs[:, None, 2:]).all()
+    for wrong in (
+        stored.replace(columns=5),
+        stored.replace(planar=1),
+        stored.replace(samples=1),
+        stored.replace(bits_allocated=16),
+    ):
+        with pytest.raises(UnsupportedError, match="YBR_FULL_422 of BitsAllocated"):
+            registry.find(keyword).decoder(wrong)

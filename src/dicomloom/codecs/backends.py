@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from types import ModuleType
 
 from dicomloom.errors import MissingDependencyError
@@ -20,15 +21,18 @@ class Backend:
         The extra of dicomloom that brings it; empty for what dicomloom requires.
     least : tuple of int
         The first version that will do.
+    lock : lock
+        To hold around calls of a library that must not be called from two threads at once.
     """
 
-    __slots__ = ("_loaded", "extra", "least", "module", "name")
+    __slots__ = ("_loaded", "extra", "least", "lock", "module", "name")
 
     def __init__(self, name: str, module: str, extra: str, least: tuple[int, ...] = ()) -> None:
         self.name = name
         self.module = module
         self.extra = extra
         self.least = least
+        self.lock = Lock()
         self._loaded: ModuleType | None = None
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom.codecs.base import Codec, Decoder, Encoder
 from dicomloom.codecs.library import number
-from dicomloom.codecs.native import check_size, deliver, no_options
+from dicomloom.codecs.native import NativeDecoder, check_layout, check_size, no_options
 from dicomloom.errors import CorruptError, TruncatedError
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ class DeflateDecoder(Decoder):
     """Inflates frames."""
 
     def __init__(self, layout: Layout) -> None:
-        self._planes = layout if layout.planar and layout.samples > 1 else None
-        self.layout = layout.replace(planar=0)
+        self._native = NativeDecoder(layout)
+        self._size = layout.frame_bytes
+        self.layout = self._native.layout
 
     def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Inflate one frame."""
-        size = self.layout.frame_bytes
+        size = self._size
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
             # One more than a frame: enough to see that there is more.
@@ -68,11 +69,7 @@ class DeflateDecoder(Decoder):
             )
         if len(frame) < size:
             raise CorruptError(f"expected a deflated frame of {size} bytes, found {len(frame)}")
-        if self._planes is not None:
-            from dicomloom.codecs.native import ExplicitVRLittleEndian
-
-            return ExplicitVRLittleEndian().decoder(self._planes).decode(frame, into)
-        return deliver(frame, self.layout, into)
+        return self._native.decode(frame, into)
 
 
 class DeflatedImageFrameCompression(Codec):
@@ -101,4 +98,5 @@ class DeflatedImageFrameCompression(Codec):
 
     def decoder(self, layout: Layout) -> Decoder:
         """Return a decoder."""
+        check_layout(layout)
         return DeflateDecoder(layout)

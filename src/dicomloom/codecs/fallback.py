@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dicomloom.codecs.backends import PYDICOM
 from dicomloom.errors import CorruptError
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ def decode(uid: str, data: memoryview, layout: Layout) -> Array | None:
     }
     lossy_jpeg = uid in ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
     try:
-        array, _ = get_decoder(uid).as_array(
-            encapsulate([bytes(data)]),
-            raw=not lossy_jpeg,
-            index=0,
-            **attributes,
-        )
+        with PYDICOM.lock:  # its plugins are not all made for threads
+            array, _ = get_decoder(uid).as_array(
+                encapsulate([bytes(data)]),
+                raw=not lossy_jpeg,
+                index=0,
+                **attributes,
+            )
     except (RuntimeError, ValueError, OSError, NotImplementedError) as error:
         raise CorruptError(f"pydicom does not decode the frame: {error}") from error
     decoded: Array = array

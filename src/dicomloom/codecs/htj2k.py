@@ -1,7 +1,7 @@
 """High-throughput JPEG 2000 (ISO/IEC 15444-15) by OpenJPH: bare codestreams, progression RPCL.
 
 imagecodecs codes and decodes, and releases the GIL: two threads ran 1.9 times as fast as one.
-pylibjpeg-openjpeg, which holds the GIL, decodes where imagecodecs is absent or fails.
+pylibjpeg-openjpeg, one thread at a time, decodes where imagecodecs is absent or fails.
 
 imagecodecs writes the precision of the container, not BitsStored. Where they differ the samples are
 moved so that the coder sees what one of BitsStored would see, and the precision in the header
@@ -13,6 +13,10 @@ header stay those of the container, which they may: they are upper bounds.
 OpenJPH lets irreversibly coded samples reach one more than their range, which turns white into
 black where they fill their container. Such streams are decoded to more bits, then rounded and
 clipped here.
+
+Where OpenJPH finds damage within a codestream, imagecodecs 2026.3.6 prints an error, raises none,
+and gives a frame whose remaining rows are zero. A frame whose last row is zero is therefore decoded
+once more as if its sign were the other: true zeros then come out as something else.
 
 More than 16 bits are read, but not written: no second library would read them. Color as in JPEG
 2000. OpenJPH fills up a stream that was cut off: one whose tile-parts end beyond its bytes is
@@ -110,11 +114,10 @@ class HTJ2KLossless(LibraryCodec):
         library = backend.load(f"{self.keyword}: decoding")
         decoded: Array
         if backend is OPENJPEG:
-            decoded = library.decode(bytes(data))
-        elif found.details.get("reversible", True):
-            decoded = library.htj2k_decode(data, planar=False)
+            with OPENJPEG.lock:
+                decoded = library.decode(bytes(data))
         else:
-            decoded = _decode_irreversible(library, data, found)
+            decoded = _decode(library, data, found)
         return decoded, bool(found.details["signed"])
 
 
@@ -124,20 +127,38 @@ def _say_precision(codestream: bytearray, samples: int, precision: int, start: i
         codestream[at] = codestream[at] & 0x80 | precision - 1
 
 
-def _decode_irreversible(library: Any, data: memoryview, found: Description) -> Array:
-    """Decode to some bits more than there are, then round and clip."""
+def _decode(library: Any, data: memoryview, found: Description) -> Array:
+    """Decode by imagecodecs; see the module's docstring for what has to be worked around."""
     import numpy as np
 
     bits, samples = found.bits or 8, found.samples or 1
-    more = 4
-    widened = bytearray(data)
-    _say_precision(widened, samples, bits + more, header.start(bytes(data[: 64 * 1024])))
-    wide = library.htj2k_decode(widened, planar=False).astype(np.int64)
-    low, high = (
-        (-(1 << bits - 1), (1 << bits - 1) - 1) if found.details["signed"] else (0, (1 << bits) - 1)
-    )
-    rounded: Array = np.clip(wide + (1 << more - 1) >> more, low, high)
-    return rounded
+    at = header.start(bytes(data[: 64 * 1024]))
+    wide: Array
+    if found.details.get("reversible", True):
+        more = 0
+        wide = library.htj2k_decode(data, planar=False)
+    else:
+        more = 4
+        widened = bytearray(data)
+        _say_precision(widened, samples, bits + more, at)
+        wide = library.htj2k_decode(widened, planar=False)
+    if not _last_row(wide).any():
+        other = bytearray(data)
+        for component in range(at + _SSIZ, at + _SSIZ + 3 * samples, 3):
+            other[component] ^= 0x80
+        if not _last_row(library.htj2k_decode(other, planar=False)).any():
+            raise ValueError("OpenJPH gave up within the frame")
+    if not more:
+        return wide
+    low = -(1 << bits - 1) if found.details["signed"] else 0
+    rounded: Array = wide.astype(np.int64) + (1 << more - 1) >> more
+    return np.clip(rounded, low, low + (1 << bits) - 1)
+
+
+def _last_row(array: Array) -> Array:
+    """Return what is decoded last: of several components, the last one's."""
+    row: Array = array[-1, ..., -1] if array.ndim == 3 else array[-1]
+    return row
 
 
 class HTJ2KLosslessRPCL(HTJ2KLossless):

@@ -2,8 +2,9 @@
 
 imagecodecs codes and decodes, and releases the GIL: two threads ran 1.95 times as fast as one
 (OpenJPEG's own threads are off). It writes BitsStored and the sign into the codestream. It codes to
-a quality, not to a ratio: that is left to pylibjpeg-openjpeg, which holds the GIL, and also decodes
-where imagecodecs is absent or fails.
+a quality, not to a ratio: that is left to pylibjpeg-openjpeg, which also decodes where imagecodecs
+is absent or fails. It holds the GIL, and lets go of it while it writes, and 2.6.0 crashes where
+another thread then calls it: all calls wait for one another.
 
 RGB is coded with the multiple component transform, as YBR_RCT or YBR_ICT, and comes back as RGB;
 YBR_FULL is coded without and comes back as YBR_FULL. Streams whose sign is not the data set's are
@@ -21,6 +22,7 @@ from dicomloom.codecs.library import (
     Holds,
     LibraryCodec,
     LibraryEncoder,
+    full_width,
     number,
 )
 from dicomloom.errors import UnsupportedError
@@ -41,8 +43,9 @@ _LOSSY_STORED = 16
 
 def undone(layout: Layout) -> Layout:
     """Return a layout behind the inverse component transform."""
-    ybr = layout.photometric in ("YBR_RCT", "YBR_ICT")
-    return layout.replace(planar=0, photometric="RGB" if ybr else layout.photometric)
+    if layout.photometric in ("YBR_RCT", "YBR_ICT"):
+        return layout.replace(planar=0, photometric="RGB")
+    return full_width(layout)
 
 
 def check_lossy(keyword: str, source: Layout) -> None:
@@ -102,7 +105,8 @@ class JPEG2000Lossless(LibraryCodec):
         library = backend.load(f"{self.keyword}: decoding")
         decoded: Array
         if backend is OPENJPEG:
-            decoded = library.decode(bytes(data))
+            with OPENJPEG.lock:
+                decoded = library.decode(bytes(data))
         else:
             decoded = library.jpeg2k_decode(data, planar=False, numthreads=1)
         return decoded, bool(found.details["signed"])
@@ -165,7 +169,8 @@ class JPEG2000(JPEG2000Lossless):
         }
 
         def code(array: Array) -> Buffer:
-            coded: bytes = encode(array, **settings)
+            with OPENJPEG.lock:
+                coded: bytes = encode(array, **settings)
             return coded
 
         return code

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from dicomloom.codecs import bitstream
 from dicomloom.codecs.backends import PYDICOM, Backend
 from dicomloom.codecs.base import Codec, Decoder, Encoder
+from dicomloom.codecs.layout import SUBSAMPLED
 from dicomloom.codecs.native import no_options
 from dicomloom.errors import CorruptError, DicomloomError, UnsupportedError
 
@@ -224,7 +225,7 @@ class LibraryCodec(Codec):
 
     def decoded(self, layout: Layout) -> Layout:
         """Return what decoding gives."""
-        return layout.replace(planar=0)
+        return full_width(layout)
 
     def whole(self, data: memoryview) -> None:
         """Raise TruncatedError where a stream is cut off that libraries would fill up silently."""
@@ -238,6 +239,12 @@ class LibraryCodec(Codec):
     ) -> tuple[Array, bool]:
         """Decode by one library: the samples, and whether the stream itself knows their sign."""
         raise NotImplementedError
+
+
+def full_width(layout: Layout) -> Layout:
+    """Return a layout color by pixel; codestreams give Cb and Cr for every pixel."""
+    halved = layout.photometric in SUBSAMPLED
+    return layout.replace(planar=0, photometric="YBR_FULL" if halved else layout.photometric)
 
 
 def number(options: dict[str, Any], name: str, least: float, most: float, default: Any) -> Any:

@@ -71,6 +71,22 @@ def check_size(view: memoryview, layout: Layout) -> None:
         raise PixelError(wrong_size(view.nbytes, layout))
 
 
+def check_layout(layout: Layout) -> None:
+    """Raise UnsupportedError for native frames that cannot be put color by pixel."""
+    halved = layout.photometric in SUBSAMPLED
+    if halved and (layout.bits_allocated != 8 or layout.columns % 2 or layout.samples != 3):
+        raise UnsupportedError(
+            f"{layout.photometric} of BitsAllocated {layout.bits_allocated}, {layout.columns} "
+            f"columns and {layout.samples} samples: expected 8, an even number, and 3 "
+            "(PS3.3 C.7.6.3.1.2)"
+        )
+    if layout.planar and layout.samples > 1 and (halved or layout.bits_allocated % 8):
+        raise UnsupportedError(
+            f"PlanarConfiguration 1 with {layout.photometric} of BitsAllocated "
+            f"{layout.bits_allocated}: expected whole bytes and equal planes"
+        )
+
+
 def wrong_size(found: int, layout: Layout) -> str:
     """Return what to say of a frame of another size than its layout says."""
     return (
@@ -133,18 +149,7 @@ class _Native(Codec):
 
     def decoder(self, layout: Layout) -> Decoder:
         """Return a decoder for such frames."""
-        if layout.photometric in SUBSAMPLED and (layout.bits_allocated != 8 or layout.columns % 2):
-            raise UnsupportedError(
-                f"{layout.photometric} of BitsAllocated {layout.bits_allocated} and "
-                f"{layout.columns} columns: expected 8 and an even number (PS3.3 C.7.6.3.1.2)"
-            )
-        if layout.planar and layout.samples > 1:
-            unit = layout.bits_allocated
-            if unit % 8 or layout.photometric in SUBSAMPLED:
-                raise UnsupportedError(
-                    f"PlanarConfiguration 1 with {layout.photometric} of BitsAllocated {unit}: "
-                    "expected whole bytes and equal planes"
-                )
+        check_layout(layout)
         return NativeDecoder(layout, padded=self.padded, big=self.big)
 
 
