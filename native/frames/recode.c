@@ -234,8 +234,8 @@ static dl_status in_data_set(recoder *r, uint64_t offset, dl_element *element, u
                                    "neither an item nor a delimiter:");
             return close_level(r);
         }
-        if (tag == DL_TAG_ITEM && element->length != DL_UNDEFINED_LENGTH)
-            *next += element->length; /* stray */
+        if (tag == DL_TAG_ITEM && element->length != DL_UNDEFINED_LENGTH) *next += element->length;
+        if (*next > in->limit) *next = in->limit; /* stray; it does not lead out */
         return DL_OK;
     }
     if (in->kind == DATA_SET) {
