@@ -11,7 +11,7 @@ dl_status dl_skip(const dl_skipper *by, dl_inside what, uint32_t tag, uint64_t o
     dl_bytes *stack = by->frames;
     dl_window *window = by->window;
     uint32_t depth = 1, sequences = what == DL_IN_SEQUENCE, deepest = by->depth;
-    uint64_t items = 0;
+    uint64_t items = 0, content = offset;
     stack->length = 0;
     if (dl_bytes_reserve(stack, (2 * (size_t)deepest + 2) * sizeof(frame)) != DL_OK)
         return dl_fail(error, DL_ERR_MEMORY, 0, "out of memory");
@@ -34,7 +34,7 @@ dl_status dl_skip(const dl_skipper *by, dl_inside what, uint32_t tag, uint64_t o
             *skipped = (dl_skipped){limit, limit, items};
             return DL_OK;
         }
-        skipped->content = offset;
+        content = offset;
         uint64_t next = element.value + element.length;
         bool undefined = element.length == DL_UNDEFINED_LENGTH;
         if (top->kind == DL_IN_SEQUENCE) {
@@ -75,7 +75,6 @@ dl_status dl_skip(const dl_skipper *by, dl_inside what, uint32_t tag, uint64_t o
         }
         offset = next < limit ? next : limit; /* a length never leads out of its parent */
     }
-    skipped->end = offset;
-    skipped->items = items;
+    *skipped = (dl_skipped){content, offset, items};
     return DL_OK;
 }

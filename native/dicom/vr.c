@@ -52,7 +52,8 @@ dl_vr dl_vr_resolve(dl_vr vr, uint32_t length, bool is_signed) {
     case DL_VR_US_OR_OW: return length > 2 ? DL_VR_OW : DL_VR_US;
     case DL_VR_US_OR_SS_OR_OW: /* a table when it has more than one entry */
         return length > 2 ? DL_VR_OW : is_signed ? DL_VR_SS : DL_VR_US;
-    case DL_VR_OB_OR_OW: return DL_VR_OW;
+    case DL_VR_OB_OR_OW: /* PS3.5 A.4: encapsulated is OB, A.1: in implicit VR the rest is OW */
+        return length == DL_UNDEFINED_LENGTH ? DL_VR_OB : DL_VR_OW;
     default: return vr;
     }
 }

@@ -229,10 +229,13 @@ static dl_status in_data_set(recoder *r, uint64_t offset, dl_element *element, u
         if (in->kind == ITEM && in->undefined) {
             /* Its delimiter; or that is missing, and this belongs to the sequence. */
             if (tag != DL_TAG_ITEM_END) *next = offset;
+            if (tag != DL_TAG_ITEM_END && tag != DL_TAG_ITEM && tag != DL_TAG_SEQUENCE_END)
+                return dl_fail_tag(r->error, DL_ERR_CORRUPT, tag, offset,
+                                   "neither an item nor a delimiter:");
             return close_level(r);
         }
-        if (tag == DL_TAG_ITEM && element->length != DL_UNDEFINED_LENGTH)
-            *next += element->length; /* stray */
+        if (tag == DL_TAG_ITEM && element->length != DL_UNDEFINED_LENGTH) *next += element->length;
+        if (*next > in->limit) *next = in->limit; /* stray; it does not lead out */
         return DL_OK;
     }
     if (in->kind == DATA_SET) {

@@ -26,15 +26,18 @@ cmake -S "$here/.." -B "$work/build" -DCMAKE_C_COMPILER="${CC:-clang}" \
     -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDICOMLOOM_FUZZ=ON -DDICOMLOOM_TESTS=OFF >/dev/null
 cmake --build "$work/build" --parallel >/dev/null
 
-# A seed of fuzz_read is a file behind one byte that chooses how it is read; each mode gets its share.
+# A seed of fuzz_read or fuzz_frames is a file behind one byte that chooses how it is read; each mode
+# gets its share.
 corpus="$work/corpus"
 mkdir -p "$corpus/fuzz_read" "$corpus/fuzz_text" "$corpus/fuzz_numbers" "$corpus/fuzz_rle" \
-    "$work/artifacts"
+    "$corpus/fuzz_frames" "$work/artifacts"
 if [ -n "$seeds" ] && [ -d "$seeds" ]; then
     number=0
     find "$seeds" -type f | sort | while IFS= read -r file; do
         mode=$(printf '%03o' $((number % 16)))
         { printf "\\$mode"; head -c $((limit - 1)) "$file"; } >"$corpus/fuzz_read/seed-$number"
+        mode=$(printf '%03o' $((number % 64)))
+        { printf "\\$mode"; head -c $((limit - 1)) "$file"; } >"$corpus/fuzz_frames/seed-$number"
         head -c 512 "$file" >"$corpus/fuzz_text/seed-$number"
         number=$((number + 1))
     done
@@ -55,7 +58,7 @@ done
 } >"$corpus/fuzz_rle/seed-2"
 
 failed=0
-for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle; do
+for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_frames; do
     for saved in "$here/crashers/$target"-*; do
         [ -f "$saved" ] || continue
         if ! "$work/build/fuzz/$target" -timeout=10 -rss_limit_mb=1024 \

@@ -92,7 +92,7 @@ static void far_beyond_the_file(dl_syntax syntax) {
 
 /* P4: an item longer than its sequence, a value longer than its item, less than a header left. */
 static void longer_than_the_parent(dl_syntax syntax) {
-    for (int lie = 0; lie < 4; lie++) {
+    for (int lie = 0; lie < 5; lie++) {
         writer w = {.syntax = syntax}, honest = {.syntax = {true, false}};
         for (int i = 0; i < 2; i++) {
             writer *to = i ? &honest : &w;
@@ -102,6 +102,7 @@ static void longer_than_the_parent(dl_syntax syntax) {
             put_header(to, 0x00081155, "UI", length);
             put(to, "1.2.", 4);
             if (!i && lie == 3) put(to, "\0\0\0", 3);
+            if (!i && lie == 4) put_header(to, DL_TAG_ITEM, NULL, 0x1000); /* a stray one */
             put_end(to, item);
             if (!i && lie == 2) put(to, "\xFE\xFF\0", 3);
             put_end(to, items);

@@ -201,8 +201,7 @@ static void fragments_inside_items(void) {
             for (int n = 0; n < 2; n++) {
                 opened icons = put_sequence(&w[n], 0x00880200, false);
                 opened icon = put_item(&w[n], true);
-                bool guessed = n == 1 && !SYNTAXES[i].explicit_vr;
-                opened pixels = put_begin(&w[n], DL_TAG_PIXEL_DATA, guessed ? "OW" : "OB", true);
+                opened pixels = put_begin(&w[n], DL_TAG_PIXEL_DATA, "OB", true);
                 put_value(&w[n], DL_TAG_ITEM, NULL, NULL, 0);
                 put_value(&w[n], DL_TAG_ITEM, NULL, "\xFF\xD8\0\0\xFE\xFF\0\xE0", 8);
                 put_end(&w[n], pixels);
