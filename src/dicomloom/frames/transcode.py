@@ -343,9 +343,15 @@ class _RowCoder:
         coded: Coded = []
         size = self._layout.frame_bytes
         for first, last in _runs(frames):
-            view = self._read(first, (last - first) * size)
-            for at in range(0, len(view), size):
-                coded.append([b"".join(self._encoder.encode(view[at : at + size]))])
+            frame = first
+            try:
+                view = self._read(first, (last - first) * size)
+                for at in range(0, len(view), size):
+                    coded.append([b"".join(self._encoder.encode(view[at : at + size]))])
+                    frame += 1
+            except DicomloomError as error:
+                error.frame = frame if error.frame is None else error.frame
+                raise
         return coded
 
     def _read(self, frame: int, size: int, skip: int = 0) -> memoryview:
@@ -353,19 +359,19 @@ class _RowCoder:
             self._buffer = bytearray(size)
         view = memoryview(self._buffer)[:size]
         offset = self._stored.pieces(frame)[0][0] + skip
-        try:
-            self._stored.source.read_into(offset, view)
-        except DicomloomError as error:
-            error.frame = frame
-            raise
+        self._stored.source.read_into(offset, view)
         return view
 
     def _by_bands(self, frame: int) -> Sequence[Buffer]:
         encoder, layout = self._encoder, self._layout
         step = max(1, _BAND // layout.row_bytes) * layout.row_bytes
-        encoder.begin()  # type: ignore[attr-defined]
-        for at in range(0, layout.frame_bytes, step):
-            size = min(step, layout.frame_bytes - at)
-            encoder.rows(self._read(frame, size, at))  # type: ignore[attr-defined]
-        pieces: Sequence[Buffer] = encoder.end()  # type: ignore[attr-defined]
+        try:
+            encoder.begin()  # type: ignore[attr-defined]
+            for at in range(0, layout.frame_bytes, step):
+                size = min(step, layout.frame_bytes - at)
+                encoder.rows(self._read(frame, size, at))  # type: ignore[attr-defined]
+            pieces: Sequence[Buffer] = encoder.end()  # type: ignore[attr-defined]
+        except DicomloomError as error:
+            error.frame = frame
+            raise
         return pieces
