@@ -98,7 +98,9 @@ class Pipeline(Generic[Item, Result]):
             self._waiting.clear()
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            # The garbage collector may end a writer in one of its own threads.
+            if thread is not threading.current_thread():
+                thread.join()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
