@@ -139,8 +139,12 @@ class Partial:
         Open for reading and writing.
     """
 
+    name = ""
+    file: EagerFile
+
     def __init__(self, path: str | os.PathLike[str], *, visible: bool = False) -> None:
         self.path = os.fspath(path)
+        self._owner = os.getpid()
         self._target = os.path.realpath(self.path)
         self._folder = os.path.dirname(self._target)
         with writing(self.path):
@@ -151,11 +155,10 @@ class Partial:
             for name in self._names(visible):
                 try:
                     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                    descriptor = os.open(name, flags, 0o666)
+                    descriptor, self.name = os.open(name, flags, 0o666), name
                 except FileExistsError:
                     continue
                 break
-            self.name = name
             self.file = EagerFile(descriptor)
             if mode is not None:
                 os.fchmod(descriptor, stat.S_IMODE(mode))
@@ -188,13 +191,19 @@ class Partial:
             sync_folder(self._folder)
 
     def discard(self) -> None:
-        """Remove it, unless it is in its place."""
-        # After a failed write, closing may fail again: the first failure is the one to tell.
-        with contextlib.suppress(OSError):
+        """Remove it, unless it is in its place; a forked child leaves it to its parent."""
+        # After a failed write, what follows may fail too: the first failure is the one to tell.
+        with contextlib.suppress(OSError, AttributeError):
             self.file.close()
+        if self.name and self._owner == os.getpid():
+            with contextlib.suppress(OSError):
+                os.unlink(self.name)
+        self.name = ""
+
+    def __del__(self) -> None:
+        # An interrupt may come before anybody holds what was made.
         if self.name:
-            name, self.name = self.name, ""
-            os.unlink(name)
+            self.discard()
 
 
 def mode_of(path: str) -> int | None:

@@ -56,9 +56,14 @@ class Pipeline(Generic[Item, Result]):
     def submit(self, item: Item) -> None:
         """Add an item; waits while `depth` of them are in flight. Raises what a worker raised."""
         if self._workers == 1:
-            if self._work is None:
-                self._work = self._make_work()
-            self._hand_over(self._work(item))
+            self._raise_failure()
+            try:
+                if self._work is None:
+                    self._work = self._make_work()
+                self._hand_over(self._work(item))
+            except BaseException as failure:
+                self._failure = failure  # for good: what was handed over may have a hole in it
+                raise
             return
         with self._changed:
             while self._failure is None and self._submitted - self._turn >= self._depth:
@@ -93,7 +98,9 @@ class Pipeline(Generic[Item, Result]):
             self._waiting.clear()
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            # The garbage collector may end a writer in one of its own threads.
+            if thread is not threading.current_thread():
+                thread.join()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 import threading
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -68,11 +70,19 @@ class FileSource(Source):
 
     def __init__(self, path: StrPath) -> None:
         self.path = os.fspath(path)
+        self._descriptor = self.native = -1
         try:
-            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            # O_NONBLOCK: opening a FIFO would wait for somebody who writes to it.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+            self._descriptor = self.native = os.open(self.path, flags)
         except OSError as error:
             raise self._unreadable(error, 0) from error
-        self.native = self._descriptor
+        mode = os.fstat(self._descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            self.close()
+            kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise self._unreadable(OSError(code, kind), 0)
 
     def _unreadable(self, error: OSError, offset: int) -> ReadError:
         made = ReadError(f"cannot read: {error.strerror}", path=self.path, offset=offset)

@@ -355,35 +355,45 @@ class _RowCoder:
     def __call__(self, frames: Sequence[int]) -> Coded:
         if len(frames) == 1:
             return [self._by_bands(frames[0])]
-        size = self._layout.frame_bytes
-        if self._stored.encapsulated:
-            return [[self._coded(self._read(frame, size))] for frame in frames]
         coded: Coded = []
-        for first, last in _runs(frames):  # they lie side by side
-            view = self._read(first, (last - first) * size)
-            coded += [[self._coded(view[at : at + size])] for at in range(0, len(view), size)]
+        for first, last in _runs(frames):
+            frame = first
+            try:
+                for view in self._run(first, last):
+                    coded.append([b"".join(self._encoder.encode(view))])
+                    frame += 1
+            except DicomloomError as error:
+                error.frame = frame if error.frame is None else error.frame
+                raise
         return coded
 
-    def _coded(self, frame: memoryview) -> bytes:
-        return b"".join(self._encoder.encode(frame))
+    def _run(self, first: int, last: int) -> Iterator[memoryview]:
+        size = self._layout.frame_bytes
+        if self._stored.encapsulated:
+            for frame in range(first, last):
+                yield self._read(frame, size)
+            return
+        view = self._read(first, (last - first) * size)  # they lie side by side
+        for at in range(0, len(view), size):
+            yield view[at : at + size]
 
     def _read(self, frame: int, size: int, skip: int = 0) -> memoryview:
         if len(self._buffer) < size:
             self._buffer = bytearray(size)
         view = memoryview(self._buffer)[:size]
-        try:
-            self._stored.read_into(frame, view, skip)
-        except DicomloomError as error:
-            error.frame = frame
-            raise
+        self._stored.read_into(frame, view, skip)
         return view
 
     def _by_bands(self, frame: int) -> Sequence[Buffer]:
         encoder, layout = self._encoder, self._layout
         step = max(1, _BAND // layout.row_bytes) * layout.row_bytes
-        encoder.begin()  # type: ignore[attr-defined]
-        for at in range(0, layout.frame_bytes, step):
-            size = min(step, layout.frame_bytes - at)
-            encoder.rows(self._read(frame, size, at))  # type: ignore[attr-defined]
-        pieces: Sequence[Buffer] = encoder.end()  # type: ignore[attr-defined]
+        try:
+            encoder.begin()  # type: ignore[attr-defined]
+            for at in range(0, layout.frame_bytes, step):
+                size = min(step, layout.frame_bytes - at)
+                encoder.rows(self._read(frame, size, at))  # type: ignore[attr-defined]
+            pieces: Sequence[Buffer] = encoder.end()  # type: ignore[attr-defined]
+        except DicomloomError as error:
+            error.frame = frame
+            raise
         return pieces

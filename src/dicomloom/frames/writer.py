@@ -12,7 +12,7 @@ from dicomloom.codecs.base import Encoder
 from dicomloom.codecs.bitstream import check
 from dicomloom.codecs.layout import Layout
 from dicomloom.codecs.registry import find
-from dicomloom.errors import PixelError
+from dicomloom.errors import DicomloomError, PixelError
 from dicomloom.frames.arrays import Frames, count_of, layout_for
 from dicomloom.frames.budget import budget
 from dicomloom.frames.instance import TABLES
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from typing_extensions import Buffer
 
-    from dicomloom.frames.sources import StrPath
+    from dicomloom.frames.sources import Source, StrPath
 
 Coded = list[Sequence["Buffer"]]
 
@@ -47,24 +47,69 @@ class Batch(NamedTuple):
 
     data: Buffer
     frames: int  # 0: coded
+    first: int  # number of the first one
 
 
 def coder(encoder: Encoder) -> Callable[[Batch], Coded]:
     """Return what turns a batch into coded frames."""
     size = encoder.source.frame_bytes
 
+    def code(data: Buffer, frame: int) -> Sequence[Buffer]:
+        try:
+            return encoder.encode(data)
+        except DicomloomError as error:
+            error.frame = frame
+            raise
+
     def work(batch: Batch) -> Coded:
         if batch.frames == 0:
             return [[batch.data]]
         if batch.frames == 1:
-            return [encoder.encode(batch.data)]
+            return [code(batch.data, batch.first)]
         view = memoryview(batch.data)
         # What encode returns is valid until its next call: several frames are kept as copies.
         return [
-            [b"".join(encoder.encode(view[i * size : (i + 1) * size]))] for i in range(batch.frames)
+            [b"".join(code(view[i * size : (i + 1) * size], batch.first + i))]
+            for i in range(batch.frames)
         ]
 
     return work
+
+
+class _Job:
+    """What a writer has to put away, apart from it: its threads see this, so it may be dropped."""
+
+    def __init__(self, output: Output, template: Source | None) -> None:
+        self.output, self.template = output, template
+        self.pipeline: Pipeline[Batch, Coded] | None = None
+        self._owner = os.getpid()
+
+    def abandon(self) -> None:
+        """End all threads, and remove what was written; a forked child has neither."""
+        try:
+            if self.pipeline is not None and self._owner == os.getpid():
+                self.pipeline.cancel()
+        finally:
+            self.output.discard()
+            self.close()
+
+    def close(self) -> None:
+        """Close the template's file."""
+        if self.template is not None:
+            self.template.close()
+
+    def dropped(self) -> None:
+        """Abandon what nobody can close any more."""
+        if self._owner != os.getpid():
+            return
+        try:
+            warnings.warn(
+                f"FrameWriter was never closed: {os.fspath(self.output.path)} is not written",
+                ResourceWarning,
+                stacklevel=2,
+            )
+        finally:
+            self.abandon()
 
 
 class FrameWriter:
@@ -140,6 +185,8 @@ class FrameWriter:
         max_instance_frames: int | None = None,
         **codec_options: object,
     ) -> None:
+        from weakref import finalize
+
         self._open = False
         if offset_table not in TABLES:
             raise ValueError(
@@ -150,11 +197,10 @@ class FrameWriter:
         self._codec = find(transfer_syntax)
         self._frames, self._table = frames, offset_table
         self._max_memory, self._workers, self._options = max_memory, workers, codec_options
-        self._header, self._template = read_template(template)
+        self._header, file = read_template(template)
         self._header.remove("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
         self._declared = declared(self._header)
         self._layout: Layout | None = None
-        self._pipeline: Pipeline[Batch, Coded] | None = None
         self._held = bytearray()
         self._taken = 0  # frames given, written or not
         try:
@@ -164,8 +210,12 @@ class FrameWriter:
                 max_instance_frames=max_instance_frames,
             )
         except BaseException:
-            self._close_template()
+            if file is not None:
+                file.close()
             raise
+        self._job = _Job(self._output, file)
+        # Not __del__: at the end of the program that is too late to end threads.
+        self._dropped = finalize(self, self._job.dropped)
         self._open = True
 
     # --- frames in ---
@@ -224,8 +274,8 @@ class FrameWriter:
         if self._layout is None:
             self._begin(layout, coded=True)
         self._flush()
-        assert self._pipeline is not None
-        self._pipeline.submit(Batch(data, 0))
+        assert self._job.pipeline is not None
+        self._job.pipeline.submit(Batch(data, 0, self._taken))
         self._taken += 1
 
     def write_from(self, source: SupportsRead | Iterable[Buffer]) -> int:
@@ -315,20 +365,22 @@ class FrameWriter:
             encoder=prototype,
         )
         self._layout, self._batch = layout, plan.batch
+        codec, options = self._codec, self._options
 
         def make_work() -> Callable[[Batch], Coded]:
-            return coder(self._codec.encoder(layout, **self._options))
+            return coder(codec.encoder(layout, **options))
 
-        self._pipeline = Pipeline(
+        self._job.pipeline = Pipeline(
             make_work, self._output.append, workers=plan.workers, depth=plan.depth
         )
 
     def _take(self, data: memoryview, owner: object) -> None:
         """Hand one frame on; a copy, unless its owner cannot change it."""
-        assert self._pipeline is not None
+        assert self._job.pipeline is not None
         self._taken += 1
         if self._batch == 1:
-            self._pipeline.submit(Batch(data if isinstance(owner, bytes) else bytes(data), 1))
+            frame = data if isinstance(owner, bytes) else bytes(data)
+            self._job.pipeline.submit(Batch(frame, 1, self._taken - 1))
             return
         self._held += data
         if len(self._held) >= self._batch * len(data):
@@ -337,9 +389,10 @@ class FrameWriter:
     def _flush(self) -> None:
         if self._held:
             assert self._layout is not None
-            assert self._pipeline is not None
+            assert self._job.pipeline is not None
             held, self._held = self._held, bytearray()
-            self._pipeline.submit(Batch(held, len(held) // self._layout.frame_bytes))
+            count = len(held) // self._layout.frame_bytes
+            self._job.pipeline.submit(Batch(held, count, self._taken - count))
 
     def _check_open(self) -> None:
         if not self._open:
@@ -364,28 +417,21 @@ class FrameWriter:
             return
         self._open = False
         try:
-            if self._pipeline is None:
+            if self._job.pipeline is None:
                 raise PixelError("no frame was written: a DICOM image has at least one")
             self._flush()
-            self._pipeline.finish()
+            self._job.pipeline.finish()
             self._output.finish()
         except BaseException:
             self._abandon()
             raise
-        self._close_template()
+        self._dropped.detach()
+        self._job.close()
 
     def _abandon(self) -> None:
         self._open = False
-        try:
-            if self._pipeline is not None:
-                self._pipeline.cancel()
-        finally:
-            self._output.discard()
-            self._close_template()
-
-    def _close_template(self) -> None:
-        if self._template is not None:
-            self._template.close()
+        self._dropped.detach()
+        self._job.abandon()
 
     def __enter__(self) -> Self:
         return self
@@ -399,15 +445,6 @@ class FrameWriter:
         if error is None:
             self.close()
         elif self._open:
-            self._abandon()
-
-    def __del__(self) -> None:
-        if getattr(self, "_open", False):
-            warnings.warn(
-                f"FrameWriter was never closed: {os.fspath(self._output.path)} is not written",
-                ResourceWarning,
-                stacklevel=2,
-            )
             self._abandon()
 
 
