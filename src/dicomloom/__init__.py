@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dicomloom.errors import (
         CorruptError,
         DicomloomError,
+        DicomloomWarning,
         LimitError,
         MissingDependencyError,
         NotDicomError,
@@ -51,6 +52,7 @@ _HOMES = {
     "transcode": "dicomloom.frames.transcode",
     "CorruptError": "dicomloom.errors",
     "DicomloomError": "dicomloom.errors",
+    "DicomloomWarning": "dicomloom.errors",
     "LimitError": "dicomloom.errors",
     "MissingDependencyError": "dicomloom.errors",
     "NotDicomError": "dicomloom.errors",
@@ -67,6 +69,7 @@ __all__ = [
     "Batch",
     "CorruptError",
     "DicomloomError",
+    "DicomloomWarning",
     "FrameReader",
     "FrameWriter",
     "LimitError",

@@ -87,7 +87,11 @@ class MissingDependencyError(DicomloomError, ImportError):
     """An optional library is needed; the message names the extra that brings it."""
 
 
-class OffsetTableWarning(UserWarning):
+class DicomloomWarning(UserWarning):
+    """The base of all warnings: something is wrong with a file, and was worked around."""
+
+
+class OffsetTableWarning(DicomloomWarning):
     """An offset table is broken; the frames were found another way."""
 
 

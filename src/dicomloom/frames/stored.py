@@ -17,6 +17,7 @@ from dicomloom.codecs.registry import find
 from dicomloom.errors import (
     CorruptError,
     DicomloomError,
+    DicomloomWarning,
     NotDicomError,
     OffsetTableWarning,
     TruncatedError,
@@ -416,7 +417,7 @@ class StoredFrames:
             warnings.warn(
                 f"{self.path or 'object'}: what follows the pixel data is left out: "
                 f"{error.message}",
-                OffsetTableWarning,
+                DicomloomWarning,
                 stacklevel=3,
             )
 
