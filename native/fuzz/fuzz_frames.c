@@ -4,38 +4,11 @@
  *
  * The first byte chooses the encoding, the depth and where to stop; the rest is the source. */
 #include "fuzz.h"
+#include "trickle.h"
 
 #include "dicomloom/frames.h"
 
 enum { IMPLICIT = 1, BIG = 2, STOP = 4, TIGHT = 8, SIGNED = 16, BARE = 32 };
-
-/* Gives one to seven bytes at a time. */
-typedef struct trickle {
-    const uint8_t *data;
-    size_t size;
-    unsigned turn;
-} trickle;
-
-static dl_status trickle_read(void *context, uint64_t offset, void *into, size_t size, size_t *got,
-                              dl_error *error) {
-    trickle *t = context;
-    (void)error;
-    *got = 0;
-    if (offset >= t->size) return DL_OK;
-    size_t left = t->size - (size_t)offset;
-    *got = 1 + t->turn++ % 7;
-    if (t->size > 4096) *got *= 512; /* slow is for the small */
-    if (*got > left) *got = left;
-    if (*got > size) *got = size;
-    memcpy(into, t->data + offset, *got);
-    return DL_OK;
-}
-
-static dl_status trickle_size(void *context, uint64_t *size, dl_error *error) {
-    (void)error;
-    *size = ((const trickle *)context)->size;
-    return DL_OK;
-}
 
 typedef struct outcome {
     dl_status header, listed, recoded[2];

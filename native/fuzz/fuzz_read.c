@@ -3,6 +3,7 @@
  * and a source that gives a few bytes at a time gives the same row. */
 #include "dicomloom/scan.h"
 #include "fuzz.h"
+#include "trickle.h"
 
 enum { TYPED = 1, TIGHT = 2, INFLATING = 4, NUMBERS = 8 };
 
@@ -79,34 +80,6 @@ static dl_plan *plan_of(int mode) {
         CHECK(dl_plan_add(plan, WANTED[i].steps, WANTED[i].count, type, &error) == DL_OK);
     }
     return plan;
-}
-
-/* Gives one to seven bytes at a time. */
-typedef struct trickle {
-    const uint8_t *data;
-    size_t size;
-    unsigned turn;
-} trickle;
-
-static dl_status trickle_read(void *context, uint64_t offset, void *into, size_t size, size_t *got,
-                              dl_error *error) {
-    trickle *t = context;
-    (void)error;
-    *got = 0;
-    if (offset >= t->size) return DL_OK;
-    size_t left = t->size - (size_t)offset;
-    *got = 1 + t->turn++ % 7;
-    if (t->size > 4096) *got *= 512; /* slow is for the small */
-    if (*got > left) *got = left;
-    if (*got > size) *got = size;
-    memcpy(into, t->data + offset, *got);
-    return DL_OK;
-}
-
-static dl_status trickle_size(void *context, uint64_t *size, dl_error *error) {
-    (void)error;
-    *size = ((const trickle *)context)->size;
-    return DL_OK;
 }
 
 /* An inflater that leaves the bytes as they are: what matters is that they are another source. */

@@ -1,8 +1,8 @@
 """JPEG by DCT (ISO/IEC 10918-1): baseline, extended, and the retired progressive processes.
 
 imagecodecs (libjpeg-turbo 3) codes and decodes, and releases the GIL: two threads ran 1.8 (coding)
-and 1.5 (decoding) times as fast as one. pylibjpeg-libjpeg, which holds it, decodes where imagecodecs is
-absent or fails.
+and 1.5 (decoding) times as fast as one. pylibjpeg-libjpeg, which holds it, decodes where
+imagecodecs is absent or fails.
 
 Color. RGB is coded as YCbCr with Cb and Cr at half the width (YBR_FULL_422) or in full (YBR_FULL,
 ``subsampling="444"``); YBR_FULL is coded as it is. Decoding gives RGB wherever there are three
