@@ -80,6 +80,8 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
         count, there = len(offsets), sum(lengths)
     else:
         there = source.size() - start
+        if found.pixels.length:  # the head was put right already
+            there = min(there, found.pixels.length)
         count = there * 8 // layout.frame_bits
     if count == 0:
         raise TruncatedError("nothing to recover: no frame of it is whole", path=header.path)
