@@ -89,7 +89,6 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
     if items is not None and items > count:
         select_frames(header, range(count), items)
     _put_ratio(header, count * layout.frame_bytes, there)
-    header.remove("NumberOfFrames")
     output = Output(dst)
     try:
         output.begin(header, layout, syntax, frames=count, bound=max(lengths or [0]))
