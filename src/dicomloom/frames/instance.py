@@ -316,10 +316,15 @@ class Instance:
             self._partial.file.write_all(pieces)
 
     def finish(self) -> None:
-        """Write what follows the frames, put the head right, and bring all to the disk."""
+        """Put the head right, write what follows the frames, and bring all to the disk."""
         header = self._make_header(self.body.frames, True)
         self.flush()
         self._write(self.body.postlude())
+        # In this order: who recovers what is killed here takes nothing for frames that is none.
+        with writing(self.path):
+            if self._deflater is not None:
+                self._partial.file.write_all([self._deflater.flush(zlib.Z_SYNC_FLUSH)])
+            self._put_head()
         header.elements.pop(TRAILING_PADDING, None)
         trailing = header.data_set(first=0x7FE00011)
         if self._syntax == IMPLICIT_LE:
@@ -333,8 +338,6 @@ class Instance:
                 self._partial.file.write_all([rest])
                 if self._partial.file.tell() % 2:
                     self._partial.file.write_all([b"\0"])  # PS3.5 A.5
-        with writing(self.path):
-            self._put_head()
         self._partial.seal()
 
     def _put_head(self) -> None:

@@ -81,6 +81,8 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
         count, there = len(offsets), sum(lengths)
     else:
         there = source.size() - start
+        if found.pixels.length:  # the head was put right already
+            there = min(there, found.pixels.length)
         count = there * 8 // layout.frame_bits
     if count == 0:
         raise TruncatedError("nothing to recover: no frame of it is whole", path=header.path)
@@ -88,7 +90,6 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
     if items is not None and items > count:
         select_frames(header, range(count), items)
     _put_ratio(header, count * layout.full_bytes, there)
-    header.remove("NumberOfFrames")
     output = Output(dst)
     try:
         output.begin(header, layout, syntax, frames=count, bound=max(lengths or [0]))
