@@ -206,8 +206,11 @@ class FrameReader:
             return np.unpackbits(samples, count=count, bitorder="little").reshape(self.layout.shape)
         if self._unused and (not stored.encapsulated or stored.codec.keyword == "RLELossless"):
             # What lies above BitsStored is not part of the sample (PS3.5 8.1.1).
-            samples <<= self._unused
-            samples >>= self._unused
+            if self._mask is not None:
+                samples &= self._mask
+            else:
+                samples <<= self._unused
+                samples >>= self._unused
         return samples
 
     @cached_property
@@ -222,6 +225,14 @@ class FrameReader:
     @cached_property
     def _unused(self) -> int:
         return self.layout.bits_allocated - self.layout.bits_stored
+
+    @cached_property
+    def _mask(self) -> np.generic | None:
+        """The bits of an unsigned sample; None where the sign has to be spread."""
+        if self.layout.signed:
+            return None
+        made: np.generic = self.dtype.type((1 << self.layout.bits_stored) - 1)
+        return made
 
     def _located(self, error: DicomloomError, part: int, frame: int) -> DicomloomError:
         error.path = error.path or self._parts[part].path

@@ -99,6 +99,7 @@ class StoredFrames:
             full = self.layout.replace(photometric="YBR_FULL")
             if self.count * full.frame_bytes <= (self.pixels.length or 0):
                 self.layout = full  # such files exist: Cb and Cr are not halved, whatever they say
+        self._frame_bytes = self.layout.frame_bytes
         self._lock = threading.Lock()
         self._table: _Table | None = None
         self._fragments: tuple[array[int], array[int]] | None = None  # by walking
@@ -161,10 +162,11 @@ class StoredFrames:
         See `in_order`.
         """
         size = into.nbytes
-        if not self.encapsulated:
-            start = self.pixels.value + frame * self.layout.frame_bytes
-            if start + skip + size > self.pixels.value + (self.pixels.length or 0):
-                last = frame + (skip + size - 1) // self.layout.frame_bytes
+        first, length = self.pixels.value, self.pixels.length
+        if length is not None:
+            start = first + frame * self._frame_bytes
+            if start + skip + size > first + length:
+                last = frame + (skip + size - 1) // self._frame_bytes
                 for asked in range(frame, last + 1):
                     self.pieces(asked)  # says which is not all there
             self.source.read_into(start + skip, into)
