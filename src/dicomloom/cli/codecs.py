@@ -8,8 +8,8 @@ import sys
 from dicomloom.cli import options
 
 EPILOG = """\
-What is read or written by a library that is not installed is shown with the extra that brings it:
-pip install 'dicomloom[codecs]' or 'dicomloom[libjpeg]'. Options are given to transcode and build by
+MORE WITH names the extras that bring libraries which are not installed: pip install
+'dicomloom[codecs]'. Options are given to transcode and build by
 name: --quality 80, or --option effort=7.
 """
 
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         sys.stdout.write(json.dumps([row._asdict() for row in rows], indent=1) + "\n")
         return 0
-    head = ("KEYWORD", "UID", "READS", "WRITES", "BITS", "LOSSY", "OPTIONS")
+    head = ("KEYWORD", "UID", "READS", "WRITES", "BITS", "LOSSY", "OPTIONS", "MORE WITH")
     lines = [
         head,
         *(
@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
                 row.bits,
                 "lossless" if row.lossless else "lossy",
                 ", ".join(row.options),
+                ", ".join(f"dicomloom[{extra}]" for extra in row.extras),
             )
             for row in rows
         ),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dicomloom.codecs.layout import Layout
 
-_BITS = "1, 8, 16, 24, 32, 64"
+_BITS = "1, 8, 16, 32, 64"
 
 
 class NativeEncoder(Encoder):
