@@ -81,7 +81,7 @@ class DeflatedImageFrameCompression(Codec):
     keyword = "DeflatedImageFrameCompression"
     uid = "1.2.840.10008.1.2.8.1"
     options = ("level",)
-    bits = "1, 8, 16, 24, 32, 64"
+    bits = "1, 8, 16, 32, 64"
 
     def reads(self) -> list[str]:
         """Return that zlib reads it."""
