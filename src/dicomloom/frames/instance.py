@@ -35,6 +35,7 @@ NATIVE_MOST = 2**32 - 2  # PS3.5 7.1.1: an even 32-bit length that is not 0xFFFF
 TABLES = ("auto", "basic", "extended", "empty")
 COUNT_WIDTH = 10  # room for NumberOfFrames while it is not known; IS may be padded
 _SMALL = 1 << 16
+_LARGE = 1 << 20
 
 
 def gathered(chunks: Iterable[Buffer]) -> Iterator[Buffer]:
@@ -340,11 +341,16 @@ class Instance:
                     self._partial.file.write_all([b"\0"])  # PS3.5 A.5
         self._partial.seal()
 
+    def _final_head(self) -> Iterator[Buffer]:
+        return gathered(self._head(self.body.frames, final=True))
+
     def _put_head(self) -> None:
-        # Twice in pieces rather than once in memory: the head has the offset table in it, and may
-        # have functional groups of every frame.
-        def head() -> Iterator[Buffer]:
-            return gathered(self._head(self.body.frames, final=True))
+        # A large one is made twice, in pieces, rather than once in memory: it has the offset table
+        # in it, and may have functional groups of every frame.
+        held = list(self._final_head()) if self._reserved < _LARGE else None
+
+        def head() -> Iterable[Buffer]:
+            return self._final_head() if held is None else held
 
         old = self._partial
         if sum(memoryview(chunk).nbytes for chunk in head()) == self._reserved:
