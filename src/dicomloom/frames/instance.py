@@ -25,7 +25,6 @@ from dicomloom.frames.header import (
     element_head,
 )
 from dicomloom.frames.pixels import pixel_tag_of
-from dicomloom.frames.sources import Source
 from dicomloom.frames.syntaxes import DEFLATED_LE, IMPLICIT_LE
 
 if TYPE_CHECKING:
@@ -295,20 +294,14 @@ class Instance:
         pending, self._pending = self._pending, []
         self._write(pending)
 
-    def copy_native(self, source: Source, start: int, end: int, frames: int) -> None:
-        """Append native frames that lie side by side in another object."""
+    def count_native(self, frames: int) -> None:
+        """Account for native frames whose bytes come by `write_native`."""
         assert isinstance(self.body, NativeBody)
         self.body.count(frames)
-        if self._deflater is None and isinstance(source.native, int):
-            with writing(self.path):
-                copied = self._partial.file.copy(source.native, start, end)
-            if copied < end - start:
-                raise source.cut(start, end - start, copied)
-            return
-        while start < end:
-            size = min(end - start, 1 << 20)
-            self._write([source.exactly(start, size)])
-            start += size
+
+    def write_native(self, data: Buffer) -> None:
+        """Write bytes of native frames, which end where they like."""
+        self._write([data])
 
     def _write(self, pieces: Sequence[Buffer]) -> None:
         if self._deflater is not None:

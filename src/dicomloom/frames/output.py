@@ -21,7 +21,6 @@ from dicomloom.frames.instance import (
 )
 from dicomloom.frames.pixels import put_layout
 from dicomloom.frames.selection import per_frame_items, select_frames
-from dicomloom.frames.sources import Source
 from dicomloom.frames.syntaxes import IMPLICIT_LE, NATIVE
 
 if TYPE_CHECKING:
@@ -210,12 +209,17 @@ class Output:
             self.encoded_bytes += size_of(pieces)
         self._instances[-1].flush()
 
-    def copy_native(self, source: Source, start: int, end: int, frames: int) -> None:
-        """Append native frames that lie side by side in another object, to the one instance."""
-        self._instances[0].copy_native(source, start, end, frames)
+    def count_native(self, frames: int) -> None:
+        """Account for native frames of the one instance whose bytes come by `write_native`."""
+        self._instances[0].count_native(frames)
         self.frames += frames
-        self.raw_bytes += end - start
-        self.encoded_bytes += end - start
+
+    def write_native(self, data: Buffer) -> None:
+        """Take bytes of native frames as they are to be written."""
+        self._instances[0].write_native(data)
+        size = memoryview(data).nbytes
+        self.raw_bytes += size
+        self.encoded_bytes += size
 
     @property
     def divides(self) -> bool:

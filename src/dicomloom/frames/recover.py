@@ -17,6 +17,8 @@ from dicomloom.frames.stored import syntax_of
 from dicomloom.frames.syntaxes import DEFLATED_LE
 from dicomloom.frames.transcode import Report
 
+_CHUNK = 1 << 20
+
 
 def recover(partial: StrPath, dst: StrPath) -> Report:
     """Make a valid object of all whole frames of a ``.partial`` file.
@@ -106,7 +108,10 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
 
 def _copy_native(output: Output, source: Source, start: int, count: int, bits: int) -> None:
     if bits % 8 == 0:
-        output.copy_native(source, start, start + count * bits // 8, count)
+        output.count_native(count)
+        end = start + count * bits // 8
+        for at in range(start, end, _CHUNK):
+            output.write_native(source.exactly(at, min(_CHUNK, end - at)))
         return
     for frame in range(count):
         first, last = frame * bits, (frame + 1) * bits

@@ -29,9 +29,12 @@ class Source:
         For error messages.
     native : object
         What the C core reads it through: a descriptor, bytes, or the source itself.
+    sequential : bool
+        Going back costs reading from the start again.
     """
 
     path: str | None = None
+    sequential = False
     native: NativeSource
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -170,6 +173,8 @@ class InflatedSource(Source):
 
     Holds at most 256 KiB, whatever the size of the data set.
     """
+
+    sequential = True
 
     def __init__(self, below: Source, start: int) -> None:
         self.path = below.path

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _BAND = 128 << 10  # bytes of rows that are read at once where a codec takes rows
+_CHUNK = 1 << 20  # bytes that are copied at once
 
 
 class Report(NamedTuple):
@@ -240,8 +241,10 @@ class _Job:
         """Move all frames."""
         stored, output = self._stored, self._output
         native = not stored.encapsulated and self._codec.uid in NATIVE
+        if stored.source.sequential:
+            workers = 1
         if self._copies and native and stored.layout.frame_bits % 8 == 0 and not output.divides:
-            self._copy_runs()
+            self._copy_runs(workers)
             return
         size = stored.layout.frame_bytes
         if self._encoder is None or self._decoder is None:
@@ -270,15 +273,41 @@ class _Job:
 
     # --- copying ---
 
-    def _copy_runs(self) -> None:
+    def _copy_runs(self, workers: int | None) -> None:
+        """Copy native bytes, reading on while the last are being written."""
         stored = self._stored
-        for first, last in _runs(self._chosen):
-            stored.pieces(last - 1)  # it is there, or the error says which frame is not
-            start, _ = stored.native_range(first)
-            _, end = stored.native_range(last - 1)
-            self._output.copy_native(stored.source, start // 8, end // 8, last - first)
-            if self._progress is not None:
-                self._progress(self._output.frames, len(self._chosen))
+        self._output.count_native(len(self._chosen))
+        pipeline: Pipeline[tuple[int, int], memoryview] = Pipeline(
+            self._make_reader, self._put_native, workers=2 if workers is None else workers, depth=2
+        )
+        try:
+            for first, last in _runs(self._chosen):
+                stored.pieces(last - 1)  # it is there, or the error says which frame is not
+                at, end = stored.native_range(first)[0] // 8, stored.native_range(last - 1)[1] // 8
+                while at < end:
+                    size = min(_CHUNK, end - at)
+                    pipeline.submit((at, size))
+                    at += size
+            pipeline.finish()
+        except BaseException:
+            pipeline.cancel()
+            raise
+
+    def _make_reader(self) -> Callable[[tuple[int, int]], memoryview]:
+        source, buffer = self._stored.source, memoryview(bytearray(_CHUNK))
+
+        def read(piece: tuple[int, int]) -> memoryview:
+            offset, size = piece
+            source.read_into(offset, buffer[:size])
+            return buffer[:size]
+
+        return read
+
+    def _put_native(self, data: memoryview) -> None:
+        self._output.write_native(data)
+        if self._progress is not None:
+            done = self._output.raw_bytes // self._stored.layout.frame_bytes
+            self._progress(done, len(self._chosen))
 
     # --- coding ---
 
