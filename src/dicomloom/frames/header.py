@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     # What an element is in a file: bytes, and bytes of a source from one offset to another.
     Ranges = Iterator[Buffer | tuple[Source, int, int]]
 
+MEDIA_STORAGE_UID = 0x00020003
 EXTENDED_TABLE = 0x7FE00001
 EXTENDED_LENGTHS = 0x7FE00002
 FLOAT_PIXELS = 0x7FE00008
@@ -37,8 +38,7 @@ SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 # PS3.10 7.1: what a writer of files says of itself.
 IMPLEMENTATION_CLASS_UID = "2.25.179838442375286992724000219052219352557"
 IMPLEMENTATION_VERSION_NAME = "DICOMLOOM"
-_OWN_META = frozenset([0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012,
-                       0x00020013])  # fmt: skip
+_OWN_META = frozenset([0x00020000, 0x00020001, 0x00020010, 0x00020012, 0x00020013])
 
 # PS3.5 7.1.2: two reserved bytes and a 32-bit length.
 _LONG_VRS = frozenset(
@@ -290,12 +290,14 @@ class Header:
         """Return preamble, prefix and File Meta Information (PS3.10 7.1)."""
         made = [
             Made(0x00020001, "OB", b"\0\1"),
-            Made(0x00020002, "UI", text_value("UI", self.text("SOPClassUID") or "")),
-            Made(0x00020003, "UI", text_value("UI", self.text("SOPInstanceUID") or "")),
             Made(0x00020010, "UI", text_value("UI", transfer_syntax)),
             Made(0x00020012, "UI", text_value("UI", IMPLEMENTATION_CLASS_UID)),
             Made(0x00020013, "SH", text_value("SH", IMPLEMENTATION_VERSION_NAME)),
         ]
+        for tag, keyword in ((0x00020002, "SOPClassUID"), (MEDIA_STORAGE_UID, "SOPInstanceUID")):
+            uid = self.text(keyword)
+            if uid is not None or tag not in self.meta:
+                made.append(Made(tag, "UI", text_value("UI", uid or "")))
         elements = {**self.meta, **{element.tag: element for element in made}}
         data = b"".join(b"".join(chunks(elements[tag].ranges())) for tag in sorted(elements))
         length = element_head(0x00020000, "UL", 4) + struct.pack("<L", len(data))

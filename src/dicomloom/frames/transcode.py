@@ -11,6 +11,7 @@ from dicomloom.codecs.layout import Layout
 from dicomloom.codecs.registry import find
 from dicomloom.errors import DicomloomError
 from dicomloom.frames.budget import budget
+from dicomloom.frames.header import MEDIA_STORAGE_UID
 from dicomloom.frames.output import Output, mark_derived, new_uid
 from dicomloom.frames.pipeline import Pipeline
 from dicomloom.frames.selection import select_frames
@@ -217,6 +218,8 @@ class _Job:
             select_frames(header, chosen, stored.count)
             header.put("SOPInstanceUID", new_uid())
             mark_derived(header, f"{len(chosen)} of {stored.count} frames")
+        elif header.text("SOPInstanceUID") is None and MEDIA_STORAGE_UID not in header.meta:
+            header.put("SOPInstanceUID", new_uid())  # no file is without (PS3.10 7.1)
         layout, bound = stored.layout, 2**32 - 3
         if self._encoder is not None:
             layout, bound = self._encoder.layout, self._encoder.bound()
