@@ -56,7 +56,9 @@ class JPEGXLLossless(LibraryCodec):
     bits = "8 to 16"
     readers = (IMAGECODECS,)
     writers = (IMAGECODECS,)
-    holds: ClassVar[Holds] = Holds((8, 16), (8, 16), False, (*MONOCHROME, PALETTE, "RGB"), _REASONS)
+    holds: ClassVar[Holds] = Holds(
+        (8, 16), (8, 16), False, (*MONOCHROME, PALETTE, "RGB"), _REASONS
+    )
 
     def decoded(self, layout: Layout) -> Layout:
         """Return the layout with RGB where there is color."""
