@@ -107,8 +107,10 @@ def layout_of(header: Header, pixel_tag: int) -> Layout:
 def frames_of(header: Header) -> int:
     """Return NumberOfFrames, which is 1 where it is absent or 0."""
     count = header.number("NumberOfFrames")
-    if count is not None and count < 0:
-        raise CorruptError(f"NumberOfFrames must be at least 1, found {count}", path=header.path)
+    if count is not None and not 0 <= count < 1 << 31:  # IS, PS3.5 6.2
+        raise CorruptError(
+            f"NumberOfFrames must be 1 to {(1 << 31) - 1}, found {count}", path=header.path
+        )
     return count or 1
 
 
