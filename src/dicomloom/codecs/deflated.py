@@ -47,6 +47,8 @@ class DeflateEncoder(Encoder):
 class DeflateDecoder(Decoder):
     """Inflates frames."""
 
+    expansion = 1032  # 258 bytes by two bits (RFC 1951)
+
     def __init__(self, layout: Layout) -> None:
         self._planes = layout if layout.planar and layout.samples > 1 else None
         self.layout = layout.replace(planar=0)

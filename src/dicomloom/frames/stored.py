@@ -93,6 +93,9 @@ class StoredFrames:
             full = self.layout.replace(photometric="YBR_FULL")
             if self.count * full.frame_bytes <= (self.pixels.length or 0):
                 self.layout = full  # such files exist: Cb and Cr are not halved, whatever they say
+        self._native_end = self.pixels.value + (self.pixels.length or 0)
+        if not self.encapsulated:
+            self._native_end = min(self._native_end, self.source.most())
         self._lock = threading.Lock()
         self._table: _Table | None = None
         self._fragments: tuple[array[int], array[int]] | None = None  # by walking
@@ -142,6 +145,26 @@ class StoredFrames:
         start = self.pixels.value * 8 + frame * bits
         return start, start + bits
 
+    @property
+    def present(self) -> int:
+        """How many frames can be there at most, going by the bytes; no more than `count`."""
+        if not self.encapsulated:
+            bits = max(self._native_end - self.pixels.value, 0) * 8
+            return min(self.count, bits // self.layout.frame_bits)
+        if self._table is not None:
+            return self.count  # it has a place for each
+        offsets, _ = self._walked()
+        return min(self.count, len(offsets if self._first is None else self._first))
+
+    def require(self, frame: int) -> None:
+        """Raise TruncatedError for the first frame that is missing, if `frame` is, too.
+
+        NumberOfFrames may say anything: whoever makes room for many frames asks first.
+        """
+        present = self.present
+        if frame >= present:
+            raise self._lacking(present, f"there are bytes for {present}")
+
     def pieces(self, frame: int) -> list[tuple[int, int]]:
         """Return offset and length of each piece of a frame: its fragments, or the native bytes."""
         if not 0 <= frame < self.count:
@@ -149,9 +172,10 @@ class StoredFrames:
         if not self.encapsulated:
             first, last = self.native_range(frame)
             start, end = first // 8, (last + 7) // 8
-            there = self.pixels.value + (self.pixels.length or 0)
-            if end > there:
-                raise self._lacking(frame, f"pixel data end at byte {there}, frame at {end}")
+            if end > self._native_end:
+                raise self._lacking(
+                    frame, f"pixel data end at byte {self._native_end}, frame at {end}"
+                )
             return [(start, end - start)]
         table = self._table
         if table is not None:
@@ -213,9 +237,9 @@ class StoredFrames:
     @property
     def offsets(self) -> array[int]:
         """Where each frame's first stored byte is, from the start of the file (if deflated: of
-        the data set)."""
+        the data set); of frames that are missing nothing is said."""
         if not self.encapsulated:
-            return array("Q", [self.native_range(i)[0] // 8 for i in range(self.count)])
+            return array("Q", [self.native_range(i)[0] // 8 for i in range(self.present)])
         table = self._table
         if table is not None:
             return array("Q", [start + 8 for start in table.starts])
@@ -373,7 +397,7 @@ class StoredFrames:
     def end_of_pixels(self) -> int:
         """Return the offset behind the pixel data."""
         if self.pixels.length is not None:
-            return self.pixels.value + self.pixels.length
+            return self._native_end
         offset, length = self.pieces(self.count - 1)[-1]
         end = offset + length + length % 2
         if self.source.read_at(end, 4) == SEQUENCE_END[:4]:
