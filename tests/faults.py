@@ -82,7 +82,7 @@ def child(script: str, *arguments: object, **options: object) -> subprocess.Comp
     """Run lines in another process."""
     command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=30, **options
+        command, capture_output=True, text=True, check=False, **{"timeout": 30, **options}
     )
 
 

@@ -695,6 +695,7 @@ def test_a_source_that_shrinks(target, source, monkeypatch, syntax):
     assert untouched(target)
 
 
+@pytest.mark.filterwarnings("ignore::dicomloom.OffsetTableWarning")
 def test_a_source_that_grows_or_vanishes(target, source, monkeypatch):
     encode = rle.RLEEncoder.encode
 

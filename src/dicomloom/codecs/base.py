@@ -56,9 +56,12 @@ class Decoder:
     ----------
     layout : Layout
         What `decode` gives: color by pixel, and RGB where the codec undid a color transform.
+    expansion : int or None
+        How many bytes one coded byte becomes at most; None where nobody can tell.
     """
 
     layout: Layout
+    expansion: int | None = None
 
     def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Decode one frame.

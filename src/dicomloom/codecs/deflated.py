@@ -47,6 +47,8 @@ class DeflateEncoder(Encoder):
 class DeflateDecoder(Decoder):
     """Inflates frames."""
 
+    expansion = 1032  # 258 bytes by two bits (RFC 1951)
+
     def __init__(self, layout: Layout) -> None:
         self._native = NativeDecoder(layout)
         self._size = layout.frame_bytes

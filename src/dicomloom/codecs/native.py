@@ -43,6 +43,8 @@ class NativeEncoder(Encoder):
 class NativeDecoder(Decoder):
     """Gives frames as they are, color by pixel and little endian."""
 
+    expansion = 2  # Cb and Cr may get their full width
+
     def __init__(self, layout: Layout, *, padded: bool = False, big: bool = False) -> None:
         self._stored = layout
         self._padded = padded

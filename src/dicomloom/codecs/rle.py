@@ -73,6 +73,8 @@ class RLEEncoder(Encoder):
 class RLEDecoder(Decoder):
     """Decodes frames to color by pixel; has no state."""
 
+    expansion = 64  # two bytes make 128 alike (PS3.5 G.3.1)
+
     def __init__(self, layout: Layout) -> None:
         # Each plane has a segment of its own, which is as large as the others.
         photometric = "YBR_FULL" if layout.photometric in SUBSAMPLED else layout.photometric

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom.codecs.layout import Layout
 from dicomloom.errors import PixelError
-from dicomloom.frames.pixels import KEYWORDS, PHOTOMETRIC_SAMPLES
+from dicomloom.frames.pixels import KEYWORDS, PHOTOMETRIC_SAMPLES, impossible
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -45,7 +45,10 @@ class Frames:
     """
 
     def __init__(self, frame: Buffer) -> None:
-        view = memoryview(frame)
+        try:
+            view = memoryview(frame)
+        except ValueError as error:  # of numpy, for dates and the like
+            raise PixelError(f"frames must hold integers, floats or bools: {error}") from error
         code = view.format.lstrip("@=<>|!")
         swapped = view.format[0] in ">!" and sys.byteorder == "little" and view.itemsize > 1
         if code not in _FORMATS or swapped or not view.c_contiguous:
@@ -108,6 +111,9 @@ def layout_for(frames: Frames, declared: dict[str, int | str]) -> Layout:
             f"PhotometricInterpretation {photometric} has {PHOTOMETRIC_SAMPLES[photometric]} "
             f"samples a pixel, the frame has {count}"
         )
+    trouble = impossible({**said, "samples": count})
+    if trouble:
+        raise PixelError(trouble)
     bits = int(said["bits_allocated"])
     return Layout(
         int(said["rows"]),

@@ -46,6 +46,7 @@ _LONG_VRS = frozenset(
 )
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _CHUNK = 1 << 20
+_LONGEST = 1 << 16  # of values that are read as text or numbers
 
 
 def element_head(tag: int, vr: str, length: int) -> bytes:
@@ -105,6 +106,11 @@ class Stored:
         """The bytes of the value."""
         start, length = self._value
         return self._source.exactly(start, length)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return self._value[1]
 
     def ranges(self) -> Ranges:
         """Return where it lies."""
@@ -184,7 +190,8 @@ def _read(source: Source, start: int, end: int) -> Iterator[bytes]:
 
 def text_value(vr: str, text: str | bytes) -> bytes:
     """Return text as a value of a VR: even, padded as PS3.5 6.2 says."""
-    value = text.encode("ascii") if isinstance(text, str) else text
+    # Latin-1 as `Header.text` decodes: bytes that ASCII does not know stay what they are.
+    value = text.encode("latin-1") if isinstance(text, str) else text
     return value + ((b"\0" if vr == "UI" else b" ") if len(value) % 2 else b"")
 
 
@@ -223,7 +230,16 @@ class Header:
 
     def text(self, keyword: str) -> str | None:
         """Return a value as text without padding; None where it is absent or empty."""
-        value = self.value(keyword)
+        element = self.elements.get(tag_of(keyword)[0])
+        if isinstance(element, Stored) and element.size > _LONGEST:
+            # Zeros that were deflated may be a thousand times what the file has.
+            raise CorruptError(
+                f"{keyword} {format_tag(element.tag)} has {element.size} bytes, expected no more "
+                f"than {_LONGEST}",
+                path=self.path,
+                tag=element.tag,
+            )
+        value = None if element is None else element.value
         return None if value is None else value.decode("latin-1").strip(" \0") or None
 
     def texts(self, keyword: str) -> list[str]:
@@ -237,15 +253,22 @@ class Header:
         element = self.elements.get(tag)
         if element is None:
             return None
-        value = element.value
+        long = isinstance(element, Stored) and element.size > _LONGEST
+        value = b"" if long else element.value
         code = _NUMBERS.get(standard if element.vr == "UN" else element.vr)
-        if code is not None:
+        if isinstance(element, Stored) and long:
+            found = f"{element.size} bytes"
+        elif code is not None:
             size = struct.calcsize(code)
             if len(value) == 0:
                 return None
             if len(value) == size:
-                return int(struct.unpack("<" + code, value)[0])
-            found = f"{len(value)} bytes"
+                number = struct.unpack("<" + code, value)[0]
+                if number % 1 == 0:  # neither a fraction, nor infinite, nor NaN
+                    return int(number)
+                found = str(number)
+            else:
+                found = f"{len(value)} bytes"
         else:
             text = value.decode("latin-1").strip(" \0")
             if not text:

@@ -23,6 +23,7 @@ PHOTOMETRIC_SAMPLES = {
     "XYB": 3,
 }
 _BITS = (1, 8, 16, 32, 64)
+_MOST = 65535  # US
 
 # The attributes of a Layout, and the keyword that the data set has for each.
 KEYWORDS = {
@@ -47,6 +48,28 @@ def declared(header: Header) -> dict[str, int | str]:
     return found
 
 
+def impossible(found: dict[str, int | str]) -> str | None:
+    """Return which attribute is missing or says what no image can have; None if all is well."""
+
+    def wrong(name: str, rule: str) -> str:
+        return f"{KEYWORDS[name]} must be {rule}, found {found.get(name, 'absent')}"
+
+    for name in ("rows", "columns", "bits_allocated"):
+        if name not in found:
+            return wrong(name, "present (PS3.3 C.7.6.3)")
+    for name in ("rows", "columns"):
+        if not 1 <= int(found[name]) <= _MOST:
+            return wrong(name, f"1 to {_MOST}")
+    if not 1 <= int(found.get("samples", 1)) <= 4:
+        return wrong("samples", "1 to 4")
+    bits = int(found["bits_allocated"])
+    if bits not in _BITS:
+        return wrong("bits_allocated", " or ".join(map(str, _BITS)))
+    if not 1 <= int(found.get("bits_stored") or bits) <= bits:
+        return wrong("bits_stored", f"1 to BitsAllocated, which is {bits}")
+    return None
+
+
 def layout_of(header: Header, pixel_tag: int) -> Layout:
     """Return the layout of the frames of an object.
 
@@ -61,26 +84,12 @@ def layout_of(header: Header, pixel_tag: int) -> Layout:
         found["bits_allocated"] = found["bits_stored"] = 32 if pixel_tag == FLOAT_PIXELS else 64
         found["signed"] = 0
 
-    def wrong(name: str, rule: str) -> CorruptError:
-        value = found.get(name, "absent")
-        return CorruptError(f"{KEYWORDS[name]} must be {rule}, found {value}", path=header.path)
-
-    for name in ("rows", "columns", "bits_allocated"):
-        if name not in found:
-            raise wrong(name, "present (PS3.3 C.7.6.3)")
+    trouble = impossible(found)
+    if trouble:
+        raise CorruptError(trouble, path=header.path)
     rows, columns = int(found["rows"]), int(found["columns"])
     samples, bits = int(found.get("samples", 1)), int(found["bits_allocated"])
     stored = int(found.get("bits_stored") or bits)
-    if rows < 1:
-        raise wrong("rows", "at least 1")
-    if columns < 1:
-        raise wrong("columns", "at least 1")
-    if not 1 <= samples <= 4:
-        raise wrong("samples", "1 to 4")
-    if bits not in _BITS:
-        raise wrong("bits_allocated", "1, 8, 16, 32 or 64")
-    if not 1 <= stored <= bits:
-        raise wrong("bits_stored", f"1 to BitsAllocated, which is {bits}")
     photometric = str(found.get("photometric", "MONOCHROME2" if samples == 1 else "RGB"))
     return Layout(
         rows,
@@ -98,8 +107,10 @@ def layout_of(header: Header, pixel_tag: int) -> Layout:
 def frames_of(header: Header) -> int:
     """Return NumberOfFrames, which is 1 where it is absent or 0."""
     count = header.number("NumberOfFrames")
-    if count is not None and count < 0:
-        raise CorruptError(f"NumberOfFrames must be at least 1, found {count}", path=header.path)
+    if count is not None and not 0 <= count < 1 << 31:  # IS, PS3.5 6.2
+        raise CorruptError(
+            f"NumberOfFrames must be 1 to {(1 << 31) - 1}, found {count}", path=header.path
+        )
     return count or 1
 
 

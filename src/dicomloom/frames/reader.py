@@ -194,12 +194,14 @@ class FrameReader:
         part, frame = self._place(index)
         stored = self._parts[part]
         shape, dtype, count = self._samples
-        samples = np.empty(shape, dtype)
         try:
-            if stored.in_order:
+            # A header may speak of any size: there is room only for what the bytes can be.
+            if stored.in_order and frame < stored.native_frames:
+                samples = np.empty(shape, dtype)
                 stored.read_into(frame, samples.data)
             else:
-                self._decoder(part).decode(stored.encoded(frame), samples.data)
+                data = self._decoded(self._decoder(part), stored.encoded(frame))
+                samples = data.view(dtype).reshape(shape)
         except DicomloomError as error:
             raise self._located(error, part, frame) from None
         if count:
@@ -233,6 +235,30 @@ class FrameReader:
             return None
         made: np.generic = self.dtype.type((1 << self.layout.bits_stored) - 1)
         return made
+
+    def _decoded(self, decoder: Decoder, coded: bytes) -> NDArray[np.uint8]:
+        import numpy as np
+
+        size = self.layout.frame_bytes
+        if decoder.expansion is None or size > decoder.expansion * (len(coded) + 1):
+            # Of what is too short the codec says what it lacks.
+            found = np.frombuffer(decoder.decode(coded), np.uint8)
+            return found if found.flags.writeable else found.copy()
+        data = np.empty(size, np.uint8)
+        decoder.decode(coded, data.data)
+        return data
+
+    def _require(self, frames: range) -> None:
+        """Raise TruncatedError where these frames cannot all be there."""
+        if not frames:
+            return
+        (first, _), (last, highest) = sorted(map(self._place, (frames[0], frames[-1])))
+        for part in range(first, last + 1):
+            stored = self._parts[part]
+            try:
+                stored.require(highest if part == last else stored.count - 1)
+            except DicomloomError as error:
+                raise self._located(error, part, error.frame or 0) from None
 
     def _located(self, error: DicomloomError, part: int, frame: int) -> DicomloomError:
         error.path = error.path or self._parts[part].path
@@ -335,7 +361,11 @@ class FrameView(Sequence["NDArray[Any]"]):
 
         if copy is False:
             raise ValueError("frames are read into a new array: copy=False cannot be kept")
-        made = np.empty(self.shape, dtype or self.dtype)
+        self._reader._require(self._frames)
+        made = np.empty((0, *self.shape[1:]), dtype or self.dtype)
         for i, frame in enumerate(self._frames):
-            made[i] = self._reader[frame]
+            pixels = self._reader[frame]
+            if i == 0:  # frames are as large as they are said to be, and there is room
+                made = np.empty(self.shape, made.dtype)
+            made[i] = pixels
         return made

@@ -49,6 +49,10 @@ class Source:
         """Return how many bytes there are."""
         raise NotImplementedError
 
+    def most(self) -> int:
+        """Return how many bytes there can be at most; unlike `size` it costs nothing."""
+        return self.size()
+
     def close(self) -> None:
         """Give back what it holds."""
 
@@ -203,6 +207,10 @@ class InflatedSource(Source):
         """Return how many bytes there are."""
         with self._lock:
             return self._reader.size()
+
+    def most(self) -> int:
+        """Return how many bytes there can be: deflate makes at most 1,032 of one."""
+        return (self._below.size() + 1) * 1032
 
     def close(self) -> None:
         """Give back what it holds."""

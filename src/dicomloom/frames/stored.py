@@ -77,6 +77,8 @@ class StoredFrames:
     codec : Codec
     in_order : bool
         The stored bytes of a frame are the frame: uncompressed, little endian, color by pixel.
+    native_frames : int
+        How many native frames are all there.
     """
 
     def __init__(self, source: Source) -> None:
@@ -100,6 +102,12 @@ class StoredFrames:
             if self.count * full.frame_bytes <= (self.pixels.length or 0):
                 self.layout = full  # such files exist: Cb and Cr are not halved, whatever they say
         self._frame_bytes = self.layout.frame_bytes
+        self._native_end = self.pixels.value + (self.pixels.length or 0)
+        self.native_frames = 0
+        if not self.encapsulated:
+            self._native_end = min(self._native_end, self.source.most())
+            bits = max(self._native_end - self.pixels.value, 0) * 8
+            self.native_frames = min(self.count, bits // self.layout.frame_bits)
         self._lock = threading.Lock()
         self._table: _Table | None = None
         self._fragments: tuple[array[int], array[int]] | None = None  # by walking
@@ -162,10 +170,9 @@ class StoredFrames:
         See `in_order`.
         """
         size = into.nbytes
-        first, length = self.pixels.value, self.pixels.length
-        if length is not None:
-            start = first + frame * self._frame_bytes
-            if start + skip + size > first + length:
+        if not self.encapsulated:
+            start = self.pixels.value + frame * self._frame_bytes
+            if start + skip + size > self._native_end:
                 last = frame + (skip + size - 1) // self._frame_bytes
                 for asked in range(frame, last + 1):
                     self.pieces(asked)  # says which is not all there
@@ -181,6 +188,25 @@ class StoredFrames:
         if rest:
             raise self._lacking(frame, f"its fragments have {len(rest)} bytes less than {size}")
 
+    @property
+    def present(self) -> int:
+        """How many frames can be there at most, going by the bytes; no more than `count`."""
+        if not self.encapsulated:
+            return self.native_frames
+        if self._table is not None:
+            return self.count  # it has a place for each
+        offsets, _ = self._walked()
+        return min(self.count, len(offsets if self._first is None else self._first))
+
+    def require(self, frame: int) -> None:
+        """Raise TruncatedError for the first frame that is missing, if `frame` is, too.
+
+        NumberOfFrames may say anything: whoever makes room for many frames asks first.
+        """
+        present = self.present
+        if frame >= present:
+            raise self._lacking(present, f"there are bytes for {present}")
+
     def pieces(self, frame: int) -> list[tuple[int, int]]:
         """Return offset and length of each piece of a frame: its fragments, or the native bytes."""
         if not 0 <= frame < self.count:
@@ -188,9 +214,10 @@ class StoredFrames:
         if not self.encapsulated:
             first, last = self.native_range(frame)
             start, end = first // 8, (last + 7) // 8
-            there = self.pixels.value + (self.pixels.length or 0)
-            if end > there:
-                raise self._lacking(frame, f"pixel data end at byte {there}, frame at {end}")
+            if end > self._native_end:
+                raise self._lacking(
+                    frame, f"pixel data end at byte {self._native_end}, frame at {end}"
+                )
             return [(start, end - start)]
         table = self._table
         if table is not None:
@@ -241,9 +268,9 @@ class StoredFrames:
     @property
     def offsets(self) -> array[int]:
         """Where each frame's first stored byte is, from the start of the file (if deflated: of
-        the data set)."""
+        the data set); of frames that are missing nothing is said."""
         if not self.encapsulated:
-            return array("Q", [self.native_range(i)[0] // 8 for i in range(self.count)])
+            return array("Q", [self.native_range(i)[0] // 8 for i in range(self.present)])
         table = self._table
         if table is not None:
             return array("Q", [start + 8 for start in table.starts])
@@ -401,7 +428,7 @@ class StoredFrames:
     def end_of_pixels(self) -> int:
         """Return the offset behind the pixel data."""
         if self.pixels.length is not None:
-            return self.pixels.value + self.pixels.length
+            return self._native_end
         offset, length = self.pieces(self.count - 1)[-1]
         end = offset + length + length % 2
         if self.source.read_at(end, 4) == SEQUENCE_END[:4]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,9 @@ _TYPE_2 = (
     "PatientOrientation",
 )
 
+# What pydicom raises for values that an element cannot have.
+_UNFIT = (ValueError, TypeError, OverflowError, AttributeError, OSError, struct.error)
+
 
 def read_template(
     template: Dataset | StrPath | Mapping[str, object],
@@ -50,7 +54,7 @@ def read_template(
     Raises
     ------
     TagError
-        A key of a dict is no keyword of PS3.6.
+        A key of a dict is no keyword of PS3.6, or its value none that the element can have.
     NotDicomError, TruncatedError, CorruptError, ReadError
         The file cannot be read.
     """
@@ -61,7 +65,7 @@ def read_template(
         except BaseException:
             source.close()
             raise
-    from pydicom import Dataset, dcmwrite
+    from pydicom import Dataset
     from pydicom.datadict import tag_for_keyword
 
     if isinstance(template, Dataset):
@@ -73,16 +77,38 @@ def read_template(
                 near = nearest_keywords(str(keyword))
                 hint = f"; did you mean {', '.join(near)}?" if near else ""
                 raise TagError(f'template: "{keyword}" is no keyword of PS3.6{hint}')
-            setattr(made, str(keyword), value)
+            try:
+                setattr(made, str(keyword), value)
+            except _UNFIT as error:
+                raise TagError(f"template: {keyword} cannot be {value!r:.80}: {error}") from error
     else:
         raise TypeError(
             f"template must be a pydicom Dataset, a path or a dict, not {type(template).__name__}"
         )
-    buffer = io.BytesIO()
     tags = [tag for tag in made.keys() if tag.group != 2 and tag not in PIXEL_TAGS]  # noqa: SIM118
     kept = Dataset({tag: made[tag] for tag in tags})
-    dcmwrite(buffer, kept, implicit_vr=False, little_endian=True)
-    return header_of(buffer.getvalue()), None
+    try:
+        data = _encoded(kept)
+    except _UNFIT:
+        for element in kept:  # the one to blame
+            try:
+                _encoded(Dataset({element.tag: element}))
+            except _UNFIT as error:
+                raise TagError(
+                    f"template: {element.keyword or element.tag} cannot be {element.value!r:.80}: "
+                    f"it is no value of VR {element.VR}",
+                    tag=element.tag,
+                ) from error
+        raise
+    return header_of(data), None
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    from pydicom import dcmwrite
+
+    buffer = io.BytesIO()
+    dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True)
+    return buffer.getvalue()
 
 
 def complete(header: Header, samples: int, bits: int) -> None:

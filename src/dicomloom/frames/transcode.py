@@ -135,6 +135,7 @@ def transcode(
         stored = StoredFrames(source)
         stored.load_trailing()
         chosen = _chosen(frames, stored.count)
+        stored.require(max(chosen[0], chosen[-1]) if isinstance(chosen, range) else max(chosen))
         output = Output(
             dst, max_instance_bytes=max_instance_bytes, max_instance_frames=max_instance_frames
         )
