@@ -1,5 +1,6 @@
-"""Every promise of `FrameWriter` and `transcode`, under its fault: the target is whole or untouched,
-nothing is left behind, and the error says what happened."""
+"""Every promise of `FrameWriter` and `transcode`, under its fault.
+
+The target is whole or untouched, nothing is left behind, and the error says what happened."""
 
 import errno
 import gc

@@ -45,7 +45,7 @@ REFUSED = {
         "Columns",
         "the image size of its codestream is overwritten by a delimiter",
     ),
-    "*/MR_truncated.dcm": (TruncatedError, "at byte 1500", "62 bytes short"),
+    "*/MR_truncated.dcm": (TruncatedError, "at byte 9630", "62 bytes short"),
     "*/badVR.dcm": (CorruptError, "NumberOfFrames (0028,0008)", "NumberOfFrames is 1A"),
     "*/meta_missing_tsyntax.dcm": (CorruptError, "Rows", "no Image Pixel module"),
     "*/nested_priv_SQ.dcm": (CorruptError, "Rows", "no Image Pixel module"),

@@ -242,7 +242,7 @@ class FrameReader:
         size = self.layout.frame_bytes
         if decoder.expansion is None or size > decoder.expansion * (len(coded) + 1):
             # Of what is too short the codec says what it lacks.
-            found = np.frombuffer(decoder.decode(coded), np.uint8)
+            found: NDArray[np.uint8] = np.frombuffer(memoryview(decoder.decode(coded)), np.uint8)
             return found if found.flags.writeable else found.copy()
         data = np.empty(size, np.uint8)
         decoder.decode(coded, data.data)
