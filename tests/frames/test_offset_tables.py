@@ -1,0 +1,266 @@
+"""Offset tables: those we write against pydicom's reading, those of others in every broken way."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import struct
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.encaps import generate_fragments, parse_basic_offsets
+
+from dicomloom import CorruptError, FrameReader, FrameWriter, LimitError, TruncatedError, transcode
+from dicomloom.codecs.layout import Layout
+from dicomloom.codecs.registry import find
+from dicomloom.errors import OffsetTableWarning
+from dicomloom.frames.instance import EncapsulatedBody
+from faults import noise
+from support import UNDEFINED, element, item, part10
+
+RLE = "1.2.840.10008.1.2.5"
+FRAMES = noise(5, 9, 7)
+CODER = find("RLELossless").encoder(Layout(9, 7))
+CODED = [b"".join(CODER.encode(frame.tobytes())) for frame in FRAMES]
+
+
+def us(tag, value):
+    return element(tag, "US", struct.pack("<H", value))
+
+
+def an_object(pixels, *, frames=5, extended=b"", syntax=RLE):
+    """A data set with this encapsulated pixel data, and elements in front of it."""
+    head = (
+        us(0x00280002, 1)
+        + element(0x00280004, "CS", b"MONOCHROME2 ")
+        + element(0x00280008, "IS", f"{frames:<2}".encode())
+        + us(0x00280010, 9) + us(0x00280011, 7) + us(0x00280100, 8) + us(0x00280101, 8)
+        + us(0x00280102, 7) + us(0x00280103, 0)
+    )  # fmt: skip
+    return part10(head + extended + element(0x7FE00010, "OB", pixels, length=UNDEFINED), syntax)
+
+
+def even(data):
+    return data + b"\0" * (len(data) % 2)
+
+
+def items(fragments, table=b"", *, end=True):
+    made = item(table) + b"".join(item(even(fragment)) for fragment in fragments)
+    return made + (element(0xFFFEE0DD, None) if end else b"")
+
+
+def offsets_of(fragments_of_each):
+    found, at = [], 0
+    for fragments in fragments_of_each:
+        found.append(at)
+        at += sum(8 + len(even(fragment)) for fragment in fragments)
+    return found
+
+
+def basic(offsets):
+    return struct.pack(f"<{len(offsets)}L", *offsets)
+
+
+def extended(offsets, lengths):
+    table, sizes = (struct.pack(f"<{len(v)}Q", *v) for v in (offsets, lengths))
+    return element(0x7FE00001, "OV", table) + element(0x7FE00002, "OV", sizes)
+
+
+def reads(data, *, warns=False):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        reader = FrameReader(data)
+        got = np.asarray(reader)
+    assert np.array_equal(got, FRAMES)
+    assert [w.category for w in caught] == ([OffsetTableWarning] if warns else [])
+    return reader.offset_table
+
+
+ONE_EACH = [[coded] for coded in CODED]
+IN_THREE = [[c[:64], c[64:90], c[90:]] for c in CODED]
+STARTS = offsets_of(ONE_EACH)
+SIZES = [len(even(coded)) for coded in CODED]
+
+
+def flat(fragments_of_each):
+    return [fragment for fragments in fragments_of_each for fragment in fragments]
+
+
+def test_frames_by_each_kind_of_table():
+    assert reads(an_object(items(CODED))) == "walked"
+    assert reads(an_object(items(CODED, basic(STARTS)))) == "basic"
+    assert reads(an_object(items(CODED), extended=extended(STARTS, SIZES))) == "extended"
+
+
+def test_lengths_without_the_padding_are_what_is_given_back():
+    odd = [c.rstrip(b"\0") if i == 0 else c for i, c in enumerate(CODED)]
+    lengths = [len(c) for c in odd]
+    reader = FrameReader(
+        an_object(items(odd), extended=extended(offsets_of([[c] for c in odd]), lengths))
+    )
+    assert [reader.encoded(i) for i in range(5)] == odd
+
+
+def test_frames_in_several_fragments():
+    table = basic(offsets_of(IN_THREE))
+    assert reads(an_object(items(flat(IN_THREE), table))) == "basic"
+    mixed = [CODED[0:1], *IN_THREE[1:3], *ONE_EACH[3:]]
+    assert reads(an_object(items(flat(mixed), basic(offsets_of(mixed))))) == "basic"
+
+
+def test_a_single_frame_takes_all_fragments():
+    data = an_object(items(IN_THREE[0]), frames=1)
+    assert np.array_equal(FrameReader(data)[0], FRAMES[0])
+
+
+@pytest.mark.parametrize("syntax", ["JPEGBaseline8Bit", "JPEGLSLossless", "JPEG2000Lossless"])
+def test_markers_tell_where_frames_begin_without_a_table(syntax):
+    pytest.importorskip("imagecodecs")
+    codec = find(syntax)
+    encoder = codec.encoder(Layout(9, 7))
+    coded = [b"".join(bytes(p) for p in encoder.encode(frame.tobytes())) for frame in FRAMES]
+    pieces = [[c[:20], c[20:60], c[60:]] for c in coded]
+    reader = FrameReader(an_object(items(flat(pieces)), syntax=codec.uid))
+    assert [reader.encoded(i)[: len(c)] for i, c in enumerate(coded)] == coded
+
+
+def test_fragments_that_nothing_tells_apart_are_refused():
+    three = [b"\1\2" * 40] * 7
+    with pytest.raises(CorruptError, match="7 fragments hold 5 frames"):
+        FrameReader(an_object(items(three))).encoded(0)
+
+
+SWAPPED = [STARTS[1], STARTS[0], *STARTS[2:]]
+BROKEN = {
+    "too few": basic(STARTS[:4]),
+    "too many": basic([*STARTS, STARTS[-1] + 100]),
+    "not whole": basic(STARTS)[:-2],
+    "does not begin with 0": basic([2, *STARTS[1:]]),
+    "descending": basic([0, STARTS[2], STARTS[1], *STARTS[3:]]),
+    "odd": basic([0, STARTS[1] + 1, *STARTS[2:]]),
+    "into a frame": basic([0, STARTS[1] + 2, *STARTS[2:]]),
+    "outside": basic([*STARTS[:4], 0x7FFFFFF0]),
+    "the same twice": basic([0, STARTS[1], STARTS[1], *STARTS[3:]]),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_basic_table_is_noticed(name):
+    assert reads(an_object(items(CODED, BROKEN[name])), warns=True) == "walked"
+
+
+BROKEN_EXTENDED = {
+    "too few": extended(STARTS[:4], SIZES[:4]),
+    "into a frame": extended([0, STARTS[1] + 2, *STARTS[2:]], SIZES),
+    "outside": extended([*STARTS[:4], 1 << 40], SIZES),
+    "huge": extended([*STARTS[:4], (1 << 64) - 2], SIZES),
+    "odd": extended([*STARTS[:4], STARTS[4] + 1], SIZES),
+    "lengths of others": extended(STARTS, [size + 10 for size in SIZES]),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_EXTENDED)
+def test_a_broken_extended_table_is_noticed(name):
+    assert reads(an_object(items(CODED), extended=BROKEN_EXTENDED[name]), warns=True) == "walked"
+
+
+def test_without_a_delimiter_all_frames_are_there():
+    assert reads(an_object(items(CODED, end=False))) == "walked"
+
+
+@pytest.mark.parametrize("table", [b"", basic(STARTS)])
+def test_a_frame_that_is_cut_off_is_named_and_the_others_are_read(table):
+    whole = an_object(items(CODED, table, end=False))
+    reader = FrameReader(whole[:-5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OffsetTableWarning)
+        with pytest.raises(TruncatedError, match="frame 4") as caught:
+            reader[4]
+        assert caught.value.frame == 4
+        for i in range(4):
+            assert np.array_equal(reader[i], FRAMES[i])
+
+
+# --- what we write ---
+
+
+@pytest.mark.parametrize("frames", [None, 5])
+@pytest.mark.parametrize("kind", ["auto", "basic", "extended", "empty"])
+def test_the_tables_we_write_as_pydicom_reads_them(tmp_path, kind, frames):
+    path = tmp_path / "out.dcm"
+    with FrameWriter(
+        path, {}, transfer_syntax="RLELossless", frames=frames, offset_table=kind
+    ) as writer:
+        writer.write(FRAMES)
+    dataset = pydicom.dcmread(path)
+    pixels = io.BytesIO(dataset.PixelData)
+    found = parse_basic_offsets(pixels)
+    fragments = list(generate_fragments(pixels))
+    assert fragments == [even(c) for c in CODED]
+    assert found == (STARTS if kind in ("auto", "basic") else [])
+    if kind == "extended":
+        assert struct.unpack("<5Q", dataset.ExtendedOffsetTable) == tuple(STARTS)
+        assert struct.unpack("<5Q", dataset.ExtendedOffsetTableLengths) == tuple(SIZES)
+    else:
+        assert "ExtendedOffsetTable" not in dataset
+    assert np.array_equal(dataset.pixel_array, FRAMES)
+
+
+def kinds(table, expected, bound, lengths):
+    body = EncapsulatedBody(table, expected, bound)
+    body._lengths.extend(lengths)
+    for length in lengths:
+        body._last = body._total
+        body._total += length + 8
+    return b"".join(bytes(piece) for piece in body.prelude(final=True))[:4] == b"\xe0\x7f\x01\x00"
+
+
+def test_auto_chooses_the_table_that_is_sure_to_reach():
+    assert not kinds("auto", 3, 1 << 30, [10, 10, 10])
+    assert kinds("auto", 5, 1 << 30, [10] * 5)  # might not have reached
+    assert not kinds("auto", None, 1 << 30, [0xF0000000, 10])
+    assert kinds("auto", None, 1 << 30, [0xF0000000, 0x0FFFFFF0, 10])
+
+
+def test_a_basic_table_that_cannot_reach_is_an_error():
+    body = EncapsulatedBody("basic", None, 1 << 30)
+    body._total = 1 << 32
+    with pytest.raises(LimitError, match="offset_table='auto'"):
+        body.frame([b"12"])
+
+
+def test_an_object_of_6_gib(tmp_path):
+    """Written, closed, opened again, and looked at in front, in the middle, at the end."""
+    folder = next(
+        (
+            f
+            for f in ("/dev/shm", tmp_path)
+            if Path(f).is_dir() and shutil.disk_usage(f).free > 9 << 30
+        ),
+        None,
+    )
+    if folder is None:
+        pytest.skip("needs 9 GiB of room in /dev/shm or for temporary files")
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        path = Path(work) / "large.dcm"
+        frame = noise(1, 4096, 8192)[0]
+        count = 192
+        with FrameWriter(
+            path, {}, transfer_syntax="EncapsulatedUncompressedExplicitVRLittleEndian", frames=count
+        ) as writer:
+            for i in range(count):
+                frame[0, 0] = i
+                writer.write(frame)
+        assert path.stat().st_size > 6 << 30
+        with FrameReader(path) as reader:
+            assert (len(reader), reader.offset_table) == (count, "extended")
+            for i in (0, count // 2, count - 1):
+                frame[0, 0] = i
+                assert np.array_equal(reader[i], frame)
+        last = Path(work) / "last.dcm"
+        assert transcode(path, last, "RLELossless", frames=[count - 1]).frames == 1
+        assert np.array_equal(FrameReader(last)[0], frame)
