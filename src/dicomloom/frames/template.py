@@ -34,6 +34,7 @@ _TYPE_2 = (
     "StudyID",
     "AccessionNumber",
     "SeriesNumber",
+    "Laterality",
     "InstanceNumber",
     "PatientOrientation",
 )
