@@ -384,8 +384,10 @@ class Instance:
 
 def _stored(chunks: Iterable[Buffer]) -> Iterator[bytes]:
     """Wrap bytes in stored blocks (RFC 1951 3.2.4): part of a deflated stream, of known size."""
+    # The upper bits of a block's first byte count for nothing. Were they 0, pydicom would take the
+    # stream for an element of group 0000 where the length of the block ends in 00.
     for chunk in gathered(chunks):
         view = memoryview(chunk).cast("B")
         for at in range(0, len(view), 0xFFFF):
             block = view[at : at + 0xFFFF]
-            yield struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF) + bytes(block)
+            yield struct.pack("<BHH", 0xF8, len(block), len(block) ^ 0xFFFF) + bytes(block)

@@ -35,6 +35,7 @@ _TYPE_2 = (
     "StudyID",
     "AccessionNumber",
     "SeriesNumber",
+    "Laterality",
     "InstanceNumber",
     "PatientOrientation",
 )
