@@ -360,6 +360,10 @@ class _FrameCoder:
 
     def __init__(self, stored: StoredFrames, decoder: Decoder, encoder: Encoder) -> None:
         self._stored, self._decoder, self._encoder = stored, decoder, encoder
+        self._buffer: bytearray | None = None
+        if stored.in_order and decoder.layout == stored.layout:
+            # One for all frames: a new one for each is a page fault every 4096 bytes.
+            self._buffer = bytearray(stored.layout.frame_bytes)
 
     def __call__(self, frames: Sequence[int]) -> Coded:
         if len(frames) == 1:
@@ -367,11 +371,11 @@ class _FrameCoder:
         return [[b"".join(self._code(frame))] for frame in frames]
 
     def _code(self, frame: int) -> Sequence[Buffer]:
-        data = self._stored.encoded(frame)
         try:
-            raw = self._decoder.decode(data)
-            del data
-            return self._encoder.encode(raw)
+            if self._buffer is not None:
+                self._stored.read_into(frame, memoryview(self._buffer))
+                return self._encoder.encode(self._buffer)
+            return self._encoder.encode(self._decoder.decode(self._stored.encoded(frame)))
         except DicomloomError as error:
             error.frame = frame
             raise
