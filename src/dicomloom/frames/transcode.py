@@ -313,6 +313,12 @@ class _Job:
             done = self._output.raw_bytes // self._stored.layout.frame_bytes
             self._progress(done, len(self._chosen))
 
+    def _unpadded(self, frame: int) -> bytearray:
+        """Return an uncompressed frame without what makes its fragment even."""
+        data = bytearray(self._stored.layout.frame_bytes)
+        self._stored.read_into(frame, memoryview(data))
+        return data
+
     # --- coding ---
 
     def _by_rows(self, encoder: Encoder) -> bool:
@@ -326,6 +332,8 @@ class _Job:
         if recode is not None:
             return lambda frames: [[recode(stored.encoded(i))] for i in frames]
         if self._encoder is None or self._decoder is None:
+            if stored.encapsulated and self._codec.uid in NATIVE:
+                return lambda frames: [[self._unpadded(i)] for i in frames]
             return lambda frames: [[stored.encoded(i)] for i in frames]
         # Each thread has an encoder of its own.
         encoder = self._codec.encoder(self._decoder.layout, **self._options)
