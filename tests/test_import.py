@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from dicomloom.cli.main import COMMANDS
+from faults import native_object, noise
+
 HEAVY = ["numpy", "pydicom", "pynetdicom", "pyarrow", "PIL", "sqlite3", "asyncio"]
 
 
@@ -20,7 +23,7 @@ def test_package_loads_nothing_heavy():
     assert not modules_after("import dicomloom") & {*HEAVY, "typing", "dicomloom._native.scan"}
 
 
-@pytest.mark.parametrize("command", ["", "index", "tags", "completion"])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_loads_nothing_heavy(command):
     argv = [word for word in (command, "--help") if word]
     code = (
@@ -28,7 +31,13 @@ def test_help_loads_nothing_heavy(command):
         f"try: main({argv!r})\n"
         "except SystemExit as end: assert end.code == 0"
     )
-    assert not modules_after(code) & {*HEAVY, "dicomloom._native.scan"}
+    assert not modules_after(code) & {
+        *HEAVY,
+        "dicomloom._native.scan",
+        "dicomloom._native.frames",
+        "dicomloom._native.codecs",
+        "imagecodecs",
+    }
 
 
 def test_indexing_to_csv_loads_nothing_heavy(tmp_path):
@@ -37,6 +46,31 @@ def test_indexing_to_csv_loads_nothing_heavy(tmp_path):
         f"assert main(['index', {str(tmp_path)!r}, '-o', {str(tmp_path / 'out.csv')!r}]) == 0"
     )
     assert not modules_after(code) & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "options"),
+    [
+        ("RLELossless", []),
+        ("RLELossless", ["-j", "1", "--frames", "0:6:2", "--json"]),
+        ("ExplicitVRLittleEndian", []),
+        ("ImplicitVRLittleEndian", []),
+        ("DeflatedExplicitVRLittleEndian", []),
+        ("EncapsulatedUncompressedExplicitVRLittleEndian", []),
+    ],
+)
+def test_the_main_job_loads_nothing_heavy(tmp_path, syntax, options):
+    """`transcode` promises 20 MiB for the whole process; each of these takes megabytes."""
+    source, target = tmp_path / "in.dcm", tmp_path / "out.dcm"
+    native_object(source, noise(9))
+    argv = ["transcode", str(source), str(target), "--to", syntax, *options]
+    code = f"from dicomloom.cli.main import main\nassert main({argv!r}) == 0"
+    loaded = modules_after(code)
+    assert not loaded & {*HEAVY, "imagecodecs", "ctypes"}
+    if syntax == "RLELossless":
+        for command in (["frames", str(target)], ["recover", str(target), str(source)]):
+            code = f"from dicomloom.cli.main import main\nassert main({command!r}) == 0"
+            assert not modules_after(code) & {*HEAVY, "imagecodecs"}
 
 
 def test_every_public_name_is_there():
