@@ -1,0 +1,760 @@
+"""transcode, build, frames, frame, codecs, recover: as a shell sees them."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
+
+from dicomloom import FrameReader
+from faults import OLD, command, native_object, noise, unfinished
+
+CT = get_testdata_file("CT_small.dcm")
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return native_object(folder / "in.dcm", noise(10, 32, 48))
+
+
+def fails(code, *arguments, says="", **options):
+    """Run; the exit code is this one, stderr says so in a line, and nothing is on stdout."""
+    done = command(*arguments, **options)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert says in done.stderr
+    assert not done.stdout
+    return done
+
+
+def works(*arguments, **options):
+    done = command(*arguments, **options)
+    error = done.stderr if isinstance(done.stderr, str) else done.stderr.decode()
+    assert done.returncode == 0, error
+    return done
+
+
+# --- transcode ---
+
+
+def test_transcode(tmp_path, source):
+    out = tmp_path / "out.dcm"
+    done = works("transcode", source, out, "--to", "RLELossless")
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"{out}: RLELossless, 10 frames, ")
+    found = pydicom.dcmread(out)
+    assert found.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.5"
+    assert np.array_equal(found.pixel_array, noise(10, 32, 48))
+    works("transcode", out, out, "--to", "1.2.840.10008.1.2.1")  # by UID, onto itself
+    assert pydicom.dcmread(out).PixelData == noise(10, 32, 48).tobytes()
+
+
+def test_transcode_json(tmp_path, source):
+    out = tmp_path / "out.dcm"
+    done = works("transcode", source, out, "--to", "rlelossless", "--json")
+    assert done.stderr == ""
+    report = json.loads(done.stdout)
+    assert report["source"] == str(source)
+    assert report["targets"] == [str(out)]
+    assert report["transfer_syntax"] == "RLELossless"
+    assert (report["frames"], report["raw_bytes"], report["lossy"]) == (10, 15360, False)
+    assert report["sop_instance_uid"] == "1.2.3.4"
+    assert report["ratio"] == pytest.approx(15360 / report["encoded_bytes"], abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("0:10:2", slice(0, 10, 2)),
+        ("5:", slice(5, None)),
+        (":3", slice(3)),
+        ("-3:", slice(-3, None)),
+        ("::-1", slice(None, None, -1)),
+        ("7", [7]),
+        ("0,5,9", [0, 5, 9]),
+        ("9,-10,3,3", [9, 0, 3, 3]),
+        ("2:1000", slice(2, None)),
+    ],
+)
+def test_transcode_frames(tmp_path, source, text, chosen):
+    out = tmp_path / "out.dcm"
+    for to in ("RLELossless", "ExplicitVRLittleEndian"):
+        works("transcode", source, out, "--to", to, f"--frames={text}")
+        assert np.array_equal(np.asarray(FrameReader(out)), noise(10, 32, 48)[chosen])
+    found = pydicom.dcmread(out)
+    assert found.SOPInstanceUID != "1.2.3.4"
+    assert found.ImageType[0] == "DERIVED"
+
+
+@pytest.mark.parametrize("size", ["16MiB", "500kB", "1G", "100000", "1.5M", "64 KiB", "64kib"])
+def test_transcode_max_memory(tmp_path, source, size):
+    works("transcode", source, tmp_path / "out.dcm", "--to", "RLELossless", "--max-memory", size)
+
+
+RLE = ["--to", "RLELossless"]
+JPEG = ["--to", "JPEGBaseline8Bit"]
+USAGE = [
+    ([], "--to"),
+    (["--to"], "--to"),
+    (["--to", "RLELosless"], "did you mean RLELossless?"),
+    (["--to", "JPEG2000Losless"], "JPEG2000Lossless"),
+    (["--to", "1.2.840.10008.1.2.4.57.1"], "1.2.840.10008.1.2.4.57 (JPEGLossless)"),
+    (["--to", "x"], "dicomloom codecs"),
+    (["--to", "ExplicitVRBigEndian"], "write ExplicitVRLittleEndian"),
+    ([*RLE, "-q", "80"], "RLELossless takes no option, not --quality"),
+    ([*RLE, "--ratio", "8"], "RLELossless takes no option, not --ratio"),
+    (["--to", "JPEGLSLossless", "--near", "2"], "not --near"),
+    (["--to", "JPEGBaseline8Bit", "--near", "2"], "takes --quality"),
+    ([*JPEG, "-q", "500"], "quality must be"),
+    ([*JPEG, "-q", "0"], "quality must be"),
+    ([*JPEG, "-q", "nan"], "quality must be"),
+    ([*JPEG, "-q", "much"], "much"),
+    (["--to", "JPEG2000", "--ratio", "-1"], "ratio must be"),
+    (["--to", "JPEGLSNearLossless", "--near", "-1"], "near must be"),
+    ([*RLE, "-j", "0"], "at least 1"),
+    ([*RLE, "-j", "two"], "two"),
+    ([*RLE, "--max-memory", "0"], "at least 1 byte"),
+    ([*RLE, "--max-memory", "lots"], "a size such as 16MiB"),
+    ([*RLE, "--max-memory", "-5M"], "size"),
+    ([*RLE, "--max-memory", "inf"], "a size such as 16MiB"),
+    ([*RLE, "--max-memory", "nan"], "a size such as 16MiB"),
+    ([*RLE, "--frames", "a:b"], "frames such as 0:100:2"),
+    ([*RLE, "--frames", "0:1:0"], "frames such as 0:100:2"),
+    ([*RLE, "--frames", "1:2:3:4"], "frames such as 0:100:2"),
+    ([*RLE, "--frames", ""], "frames such as 0:100:2"),
+    ([*RLE, "--frames", "5:5"], "no frame is chosen of 10"),
+    ([*RLE, "--frames", "10:"], "no frame is chosen of 10"),
+    ([*RLE, "--frames", "0,10"], "frame 10 of an object with 10 frames"),
+    ([*RLE, "--frames=-11"], "frame -11 of an object with 10 frames"),
+    ([*RLE, "--offset-table", "large"], "auto"),
+    ([*RLE, "--max-instance-bytes", "0"], "at least 1 byte"),
+    ([*RLE, "--max-instance-frames", "0"], "at least 1"),
+    ([*RLE, "--unheard-of"], "--unheard-of"),
+]
+
+
+@pytest.mark.parametrize(("options", "says"), USAGE)
+def test_transcode_usage(tmp_path, source, options, says):
+    """2, and words for people; nothing is written."""
+    if "JPEG" in str(options):
+        pytest.importorskip("imagecodecs")
+    out = tmp_path / "out.dcm"
+    out.write_bytes(OLD)
+    fails(2, "transcode", source, out, *options, says=says)
+    assert out.read_bytes() == OLD
+    assert not unfinished(tmp_path)
+
+
+def test_transcode_exit_codes(tmp_path, source):
+    out = tmp_path / "out.dcm"
+    out.write_bytes(OLD)
+    text = tmp_path / "text"
+    text.write_text("no DICOM" * 100)
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(source.read_bytes()[:-2000])
+    fails(20, "transcode", tmp_path / "nowhere", out, *RLE, says="no such file or directory")
+    fails(20, "transcode", text, out, *RLE, says=f"{text}: ")
+    fails(20, "transcode", cut, out, *RLE, says=f"{cut}: truncated: frame 8 of 10")
+    fails(20, "transcode", source, out, *RLE, "--max-memory", "1000", says="max_memory is 1000")
+    (tmp_path / "folder").mkdir()
+    fails(2, "transcode", source, tmp_path / "folder", *RLE, says="is a directory, IN a file")
+    fails(40, "transcode", source, tmp_path / "nowhere" / "out", *RLE, says="cannot write")
+    fails(40, "transcode", source, "/dev/full", *RLE, says="/dev/full: cannot write")
+    fails(40, "transcode", source, text / "out.dcm", *RLE, says="cannot write")
+    assert out.read_bytes() == OLD
+    assert not unfinished(tmp_path)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    top = tmp_path / "tree"
+    (top / "a" / "b").mkdir(parents=True)
+    for i, folder in enumerate(("", "a", "a/b")):
+        native_object(top / folder / f"{i}.dcm", noise(3 + i, 16, 16, seed=i))
+    (top / "a" / "notes.txt").write_text("no DICOM\n" * 30)
+    (top / "cut.dcm").write_bytes((top / "0.dcm").read_bytes()[:-100])
+    return top
+
+
+def files_of(top):
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_transcode_a_tree(tmp_path, tree, jobs):
+    before = {name: (tree / name).read_bytes() for name in files_of(tree)}
+    out = tmp_path / "out"
+    done = fails(1, "transcode", tree, out, *RLE, "-j", jobs, says="3 files written, 2 failed")
+    assert f"{tree}/a/notes.txt: not DICOM" in done.stderr
+    assert f"{tree}/cut.dcm: truncated: frame 2 of 3" in done.stderr
+    assert len(done.stderr.splitlines()) == 3
+    assert files_of(out) == ["0.dcm", "a/1.dcm", "a/b/2.dcm"]
+    for i, name in enumerate(files_of(out)):
+        assert np.array_equal(np.asarray(FrameReader(out / name)), noise(3 + i, 16, 16, seed=i))
+    assert {name: (tree / name).read_bytes() for name in files_of(tree)} == before
+
+
+def test_transcode_a_tree_json(tmp_path, tree):
+    done = command("transcode", tree, tmp_path / "out", *RLE, "--json")
+    assert done.returncode == 1
+    reports = json.loads(done.stdout)
+    assert [report["source"] for report in reports] == [
+        f"{tree}/{name}" for name in ("0.dcm", "cut.dcm", "a/1.dcm", "a/notes.txt", "a/b/2.dcm")
+    ]
+    assert ["error" in report for report in reports] == [False, True, False, True, False]
+    assert sum(report.get("frames", 0) for report in reports) == 12
+    (tree / "a" / "notes.txt").unlink()
+    (tree / "cut.dcm").unlink()
+    works("transcode", tree, tmp_path / "out", *RLE)
+
+
+def test_transcode_a_tree_into_itself(tmp_path, tree):
+    """OUT below IN: what is written there is not read again; and OUT may be IN."""
+    (tree / "a" / "notes.txt").unlink()
+    (tree / "cut.dcm").unlink()
+    works("transcode", tree, tree / "a" / "rle", *RLE)
+    works("transcode", tree, tree / "a" / "rle", *RLE)
+    assert files_of(tree / "a" / "rle") == ["0.dcm", "a/1.dcm", "a/b/2.dcm"]
+    shutil.rmtree(tree / "a" / "rle")
+    works("transcode", tree, tree, *RLE)
+    assert files_of(tree) == ["0.dcm", "a/1.dcm", "a/b/2.dcm"]
+    for name in files_of(tree):
+        assert pydicom.dcmread(tree / name).file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.5"
+
+
+def test_a_tree_with_what_no_file_is(tmp_path, tree):
+    """Links are followed, a loop is not, FIFOs are not waited for."""
+    (tree / "a" / "notes.txt").unlink()
+    (tree / "cut.dcm").unlink()
+    os.mkfifo(tree / "fifo")
+    (tree / "link.dcm").symlink_to(tree / "0.dcm")
+    (tree / "loop").symlink_to(tree)
+    works("transcode", tree, tmp_path / "out", *RLE)
+    assert files_of(tmp_path / "out") == ["0.dcm", "a/1.dcm", "a/b/2.dcm", "link.dcm"]
+
+
+def test_what_one_file_of_a_tree_has_not(tmp_path, tree):
+    """Frame 4 is in one of three: the others are failures, not the end."""
+    (tree / "a" / "notes.txt").unlink()
+    (tree / "cut.dcm").unlink()
+    done = command("transcode", tree, tmp_path / "out", *RLE, "--frames", "0,4")
+    assert done.returncode == 1
+    assert "1 files written, 2 failed" in done.stderr
+    assert "frame 4 of an object with 3 frames" in done.stderr
+    assert files_of(tmp_path / "out") == ["a/b/2.dcm"]
+
+
+def test_a_folder_of_a_tree_that_cannot_be_read(tmp_path, tree):
+    """It is named, and the exit code is not 0."""
+    script = """
+import os, sys
+real = os.scandir
+def scandir(path):
+    if str(path).endswith("/b"):
+        raise PermissionError(13, "Permission denied", path)
+    return real(path)
+os.scandir = scandir
+from dicomloom.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+    (tree / "a" / "notes.txt").unlink()
+    (tree / "cut.dcm").unlink()
+    done = subprocess.run(
+        [sys.executable, "-c", script, "transcode", str(tree), str(tmp_path / "out"), *RLE],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert f"{tree}/a/b: " in done.stderr
+    assert files_of(tmp_path / "out") == ["0.dcm", "a/1.dcm"]
+
+
+@pytest.mark.parametrize("options", [["-q", "500"], ["--near", "1"], ["--max-memory", "x"]])
+def test_usage_of_a_tree_is_usage_too(tmp_path, tree, options):
+    pytest.importorskip("imagecodecs")
+    fails(2, "transcode", tree, tmp_path / "out", *JPEG, *options)
+
+
+def test_concatenations_by_command(tmp_path, source):
+    out = tmp_path / "out.dcm"
+    done = works("transcode", source, out, *RLE, "--max-instance-frames", "4", "--json")
+    assert json.loads(done.stdout)["targets"] == [f"{tmp_path}/out-{i}.dcm" for i in (1, 2, 3)]
+
+
+# --- build ---
+
+
+def test_build_from_raw(tmp_path):
+    frames = noise(6, 20, 30)
+    (tmp_path / "raw").write_bytes(frames.tobytes())
+    out = tmp_path / "out.dcm"
+    size = ["--rows", 20, "--columns", 30]
+    done = works("build", out, "--raw", tmp_path / "raw", *size, "--set", "PatientID=42")
+    assert done.stderr == f"{out}: 6 frames\n"
+    found = pydicom.dcmread(out)
+    assert (found.PatientID, found.NumberOfFrames, found.BitsStored) == ("42", 6, 8)
+    assert np.array_equal(found.pixel_array, frames)
+    done = works("build", out, "--raw", tmp_path / "raw", *size, *RLE, "--json")
+    assert json.loads(done.stdout) == {"target": str(out), "frames": 6}
+    done = works("build", out, "--raw", "-", *size, *RLE, input=frames.tobytes(), text=False)
+    assert np.array_equal(np.asarray(FrameReader(out)), frames)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "shape", "facts"),
+    [
+        (["--bits", 12], "<u2", (5, 6), ("MONOCHROME2", 16, 12, 0)),
+        (["--bits", 16, "--signed"], "<i2", (5, 6), ("MONOCHROME2", 16, 16, 1)),
+        (["--bits", 32], "<u4", (5, 6), ("MONOCHROME2", 32, 32, 0)),
+        (["--samples", 3], "u1", (5, 6, 3), ("RGB", 8, 8, 0)),
+        (["--samples", 3, "--photometric", "YBR_FULL"], "u1", (5, 6, 3), ("YBR_FULL", 8, 8, 0)),
+        (["--photometric", "MONOCHROME1"], "u1", (5, 6), ("MONOCHROME1", 8, 8, 0)),
+    ],
+)
+def test_build_kinds_of_pixels(tmp_path, options, kind, shape, facts):
+    frames = np.random.default_rng(1).integers(0, 120, (3, *shape)).astype(kind)
+    (tmp_path / "raw").write_bytes(frames.tobytes())
+    out = tmp_path / "out.dcm"
+    works("build", out, "--raw", tmp_path / "raw", "--rows", 5, "--columns", 6, *options)
+    found = pydicom.dcmread(out)
+    assert facts == (
+        found.PhotometricInterpretation,
+        found.BitsAllocated,
+        found.BitsStored,
+        found.PixelRepresentation,
+    )
+    assert np.array_equal(np.asarray(FrameReader(out)), frames)
+
+
+def test_build_with_one_bit(tmp_path):
+    frames = np.random.default_rng(1).integers(0, 2, (3, 5, 7), dtype="u1")
+    packed = b"".join(np.packbits(frame, bitorder="little").tobytes() for frame in frames)
+    (tmp_path / "raw").write_bytes(packed)
+    out = tmp_path / "out.dcm"
+    works("build", out, "--raw", tmp_path / "raw", "--rows", 5, "--columns", 7, "--bits", 1)
+    assert np.array_equal(pydicom.dcmread(out).pixel_array, frames)
+
+
+def test_build_from_a_template(tmp_path):
+    (tmp_path / "raw").write_bytes(noise(2, 128, 256).tobytes())
+    out = tmp_path / "out.dcm"
+    works(
+        "build", out, "--raw", tmp_path / "raw", "--template", CT,
+        "--set", "PatientName=Doe^Jane", "--set", "ImageType=DERIVED\\PRIMARY\\AXIAL",
+        "--set", "SliceThickness=2.5", "--set", "SmallestImagePixelValue=0",
+        "--set", "FrameIncrementPointer=00181063", "--set", "AccessionNumber=",
+    )  # fmt: skip
+    found, given = pydicom.dcmread(out), pydicom.dcmread(CT)
+    assert found.StudyInstanceUID == given.StudyInstanceUID
+    assert found.PatientName == "Doe^Jane"
+    assert list(found.ImageType) == ["DERIVED", "PRIMARY", "AXIAL"]
+    assert (found.SliceThickness, found.AccessionNumber) == (2.5, "")
+    assert found.FrameIncrementPointer == 0x00181063
+    assert found.PixelData == noise(2, 128, 256).tobytes()
+
+
+def test_build_usage(tmp_path):
+    out, raw = tmp_path / "out.dcm", tmp_path / "raw"
+    raw.write_bytes(bytes(1000))
+    out.write_bytes(OLD)
+    size = ["--rows", "10", "--columns", "10"]
+    for options, code, says in [
+        ([], 2, "give IMAGEs, or raw frames with --raw"),
+        (["--raw", raw, "picture.png"], 2, "give IMAGEs, or raw frames with --raw"),
+        (["--raw", raw, *size, "--set", "PatientID"], 2, "KEYWORD=VALUE"),
+        (["--raw", raw, *size, "--set", "PatientNane=x"], 2, "did you mean PatientName"),
+        (["--raw", raw, *size, "--set", "Rows=x"], 2, "no value of VR US"),
+        (["--raw", raw, *size, "--set", "InstanceNumber=70000000000"], 2, "InstanceNumber"),
+        (["--raw", raw, *size, "--set", "ReferencedImageSequence=x"], 2, "ReferencedImageSequence"),
+        (["--raw", raw, *size, "--set", "ICCProfile=abc"], 2, "ICCProfile"),
+        (["--raw", raw, *size, "--set", "FrameIncrementPointer=x"], 2, "FrameIncrementPointer"),
+        (["--raw", raw, *size, "--set", "SmallestImagePixelValue=70000"], 2, "SmallestImagePixel"),
+        (["--raw", raw, *size, "--bits", "65"], 2, "1 to 64"),
+        (["--raw", raw, "--rows", "0", "--columns", "10"], 2, "at least 1"),
+        (["--raw", raw, *size, "-q", "80", *RLE], 2, "takes no option"),
+        (["--raw", raw], 20, "Rows"),
+        (["--raw", raw, "--rows", "7", "--columns", "10"], 20, "20 bytes of frame 14"),
+        (["--raw", raw, "--rows", "70000", "--columns", "1"], 2, "Rows"),
+        (["--raw", tmp_path / "nowhere", *size], 20, "nowhere"),
+        (["--raw", tmp_path, *size], 20, "directory"),
+        (["--raw", raw, *size, "--template", tmp_path / "nowhere"], 20, "nowhere"),
+        (["--raw", "-", *size], 20, "no frame was written"),
+        (["nowhere.png"], 20, "nowhere.png"),
+        ([raw], 20, "cannot read the picture"),
+        (["--raw", raw, *size, "--samples", "4", "--photometric", "RGB"], 20, "RGB"),
+    ]:
+        done = fails(code, "build", out, *options, stdin=subprocess.DEVNULL)
+        assert says in done.stderr, (options, done.stderr)
+        assert out.read_bytes() == OLD
+        assert not unfinished(tmp_path)
+    fails(40, "build", tmp_path / "nowhere" / "out", "--raw", raw, *size, says="cannot write")
+
+
+def test_build_from_images(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    gray = noise(3, 20, 30)
+    for i, frame in enumerate(gray):
+        image.fromarray(frame).save(tmp_path / f"{i}.png")
+    out = tmp_path / "out.dcm"
+    works("build", out, *(tmp_path / f"{i}.png" for i in range(3)), *RLE)
+    assert np.array_equal(np.asarray(FrameReader(out)), gray)
+
+    pages = [image.fromarray(frame) for frame in gray]
+    pages[0].save(tmp_path / "pages.tiff", save_all=True, append_images=pages[1:])
+    works("build", out, tmp_path / "pages.tiff", tmp_path / "0.png")
+    assert np.array_equal(pydicom.dcmread(out).pixel_array, gray[[0, 1, 2, 0]])
+
+    deep = np.arange(600, dtype="u2").reshape(20, 30) * 100
+    image.fromarray(deep).save(tmp_path / "deep.png")
+    works("build", out, tmp_path / "deep.png")
+    assert np.array_equal(pydicom.dcmread(out).pixel_array, deep)
+
+    color = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype="u1")
+    image.fromarray(color).save(tmp_path / "color.png")
+    works("build", out, tmp_path / "color.png", tmp_path / "color.png")
+    assert np.array_equal(pydicom.dcmread(out).pixel_array, [color, color])
+
+    bits = color[..., 0] > 127
+    image.fromarray(bits).save(tmp_path / "bits.png")
+    works("build", out, tmp_path / "bits.png", tmp_path / "bits.png")
+    assert np.array_equal(pydicom.dcmread(out).pixel_array, [bits, bits])
+
+    image.fromarray(color).quantize(256).save(tmp_path / "palette.png")
+    works("build", out, tmp_path / "palette.png")
+    shown = np.asarray(image.open(tmp_path / "palette.png").convert("RGB"))
+    assert np.array_equal(pydicom.dcmread(out).pixel_array, shown)
+
+    image.fromarray(np.dstack([color, color[..., :1]])).save(tmp_path / "alpha.png")
+    fails(20, "build", out, tmp_path / "alpha.png", says="mode RGBA")
+    image.fromarray(gray[0][:10]).save(tmp_path / "small.png")
+    done = fails(20, "build", out, tmp_path / "0.png", tmp_path / "small.png")
+    assert "(10, 30)" in done.stderr
+    assert "(20, 30)" in done.stderr
+    assert np.array_equal(pydicom.dcmread(out).pixel_array, shown)
+
+
+# --- frames ---
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SC_rgb_rle_2frame.dcm",
+        "CT_small.dcm",
+        "emri_small_jpeg_2k_lossless.dcm",
+        "emri_small_RLE.dcm",
+        "liver.dcm",
+        "examples_palette.dcm",
+        "color3d_jpeg_baseline.dcm",
+        "MR_small_bigendian.dcm",
+    ],
+)
+def test_frames(name):
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        pytest.skip(f"pydicom has no {name} here")
+    given = pydicom.dcmread(path)
+    count = int(given.get("NumberOfFrames", 1))
+    facts = json.loads(works("frames", path, "--json").stdout)
+    assert facts["path"] == path
+    assert facts["frames"] == count
+    assert facts["shape"][:2] == [given.Rows, given.Columns]
+    assert len(facts["shape"]) == (3 if given.SamplesPerPixel > 1 else 2)
+    assert facts["photometric"] == given.PhotometricInterpretation
+    assert facts["transfer_syntax"] == given.file_meta.TransferSyntaxUID.keyword
+    assert facts["bits_stored"] == given.BitsStored
+    assert np.dtype(facts["dtype"]).itemsize == max(given.BitsAllocated // 8, 1)
+    encapsulated = given.file_meta.TransferSyntaxUID.is_encapsulated
+    assert (facts["offset_table"] == "native") != encapsulated
+    assert [len(facts[key]) for key in ("offsets", "lengths", "fragments")] == [count] * 3
+    if encapsulated:
+        coded = list(pydicom.encaps.generate_frames(given.PixelData, number_of_frames=count))
+        assert facts["lengths"] == [len(frame) for frame in coded]
+        with open(path, "rb") as file:
+            data = file.read()
+        for offset, frame in zip(facts["offsets"], coded, strict=True):
+            assert data[offset : offset + 20] == frame[:20]
+    text = works("frames", path).stdout
+    for fact in (count, given.file_meta.TransferSyntaxUID.keyword, facts["offset_table"]):
+        assert f" {fact}\n" in text
+    assert " x ".join(map(str, facts["shape"])) in text
+
+
+def test_frames_exit_codes(tmp_path, source):
+    fails(20, "frames", tmp_path / "nowhere", says="nowhere: cannot read")
+    fails(20, "frames", tmp_path, says="directory")
+    fails(20, "frames", get_testdata_file("rtplan.dcm"), says="no pixel data")
+    fails(2, "frames", says="FILE")
+    (tmp_path / "cut.dcm").write_bytes(source.read_bytes()[:-100])
+    fails(20, "frames", tmp_path / "cut.dcm", "--json", says="frame 9 of 10")
+
+
+# --- frame ---
+
+
+def test_frame_as_array_and_bytes(tmp_path, source):
+    frames = noise(10, 32, 48)
+    works("frame", source, 3, "-o", tmp_path / "3.npy")
+    assert np.array_equal(np.load(tmp_path / "3.npy"), frames[3])
+    for name in ("3.raw", "3.bin", "3"):
+        works("frame", source, 3, "-o", tmp_path / name)
+        assert (tmp_path / name).read_bytes() == frames[3].tobytes()
+    assert works("frame", source, 3, text=False).stdout == frames[3].tobytes()
+    works("frame", source, -1, "-o", tmp_path / "last.raw")
+    assert (tmp_path / "last.raw").read_bytes() == frames[9].tobytes()
+
+
+def test_frame_encoded(tmp_path, source):
+    pytest.importorskip("imagecodecs")
+    works("transcode", source, tmp_path / "jpeg.dcm", *JPEG)
+    coded = FrameReader(tmp_path / "jpeg.dcm").encoded(2)
+    assert works("frame", tmp_path / "jpeg.dcm", 2, "--encoded", text=False).stdout == coded
+    works("frame", tmp_path / "jpeg.dcm", 2, "--encoded", "-o", tmp_path / "2.jpg")
+    assert (tmp_path / "2.jpg").read_bytes() == coded
+    image = pytest.importorskip("PIL.Image").open(tmp_path / "2.jpg")
+    assert image.size == (48, 32)
+
+
+def picture(path, frame, tmp_path, name="out.png"):
+    image = pytest.importorskip("PIL.Image")
+    works("frame", path, frame, "-o", tmp_path / name)
+    return np.asarray(image.open(tmp_path / name))
+
+
+def eight_bits(values, least, most):
+    return ((np.asarray(values, "f8") - least) * (255 / (most - least))).round()
+
+
+def ct_with(tmp_path, **attributes):
+    dataset = pydicom.dcmread(CT)
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(tmp_path / "ct.dcm")
+    return tmp_path / "ct.dcm", dataset
+
+
+def test_frame_from_least_to_greatest(tmp_path):
+    path, dataset = ct_with(tmp_path)
+    pixels = apply_modality_lut(dataset.pixel_array, dataset)
+    shown = picture(path, 0, tmp_path)
+    assert shown.dtype == np.uint8
+    assert np.abs(shown - eight_bits(pixels, pixels.min(), pixels.max())).max() <= 1
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID", None])
+@pytest.mark.parametrize(("center", "width"), [(40, 400), (1000, 20000), (-500, 10), (0, 1.5)])
+def test_frame_with_a_window(tmp_path, function, center, width):
+    """0 is what lies below the window, 255 what lies above, whatever the frame reaches."""
+    more = {} if function is None else {"VOILUTFunction": function}
+    path, dataset = ct_with(tmp_path, WindowCenter=center, WindowWidth=width, **more)
+    pixels = apply_modality_lut(dataset.pixel_array, dataset)
+    windowed = apply_voi_lut(pixels, dataset)
+    # What pydicom maps a window to: the range of the stored values, rescaled.
+    low, high = -(1 << 15), (1 << 15) - 1
+    low, high = (float(v) * dataset.RescaleSlope + dataset.RescaleIntercept for v in (low, high))
+    shown = picture(path, 0, tmp_path)
+    assert np.abs(shown - eight_bits(windowed, low, high)).max() <= 1
+    plain = eight_bits(pixels, pixels.min(), pixels.max())
+    assert abs(shown.mean() - plain.mean()) > 5
+
+
+def test_frame_with_the_first_of_several_windows(tmp_path):
+    one, _ = ct_with(tmp_path, WindowCenter=40, WindowWidth=400)
+    first = picture(one, 0, tmp_path)
+    several, _ = ct_with(tmp_path, WindowCenter=[40, -600], WindowWidth=[400, 1500])
+    assert np.array_equal(picture(several, 0, tmp_path), first)
+
+
+def test_frame_with_a_voi_lut(tmp_path):
+    item = pydicom.Dataset()
+    item.LUTDescriptor = [4096, 0, 8]
+    item.LUTData = (np.arange(4096) // 32 + 50).astype("<u2").tolist()
+    path, dataset = ct_with(tmp_path, VOILUTSequence=[item])
+    wanted = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset).astype("i4"), dataset)
+    assert np.abs(picture(path, 0, tmp_path).astype(int) - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 40, "WindowWidth": 400}])
+def test_frame_of_monochrome1_is_inverted(tmp_path, window):
+    path, _ = ct_with(tmp_path, **window)
+    shown = picture(path, 0, tmp_path)
+    path, _ = ct_with(tmp_path, PhotometricInterpretation="MONOCHROME1", **window)
+    assert np.array_equal(picture(path, 0, tmp_path), 255 - shown)
+
+
+def test_frame_of_one_value(tmp_path):
+    path = native_object(tmp_path / "in.dcm", np.full((1, 8, 8), 7, "u1"))
+    assert np.unique(picture(path, 0, tmp_path)).size == 1
+
+
+def test_frame_with_a_palette(tmp_path):
+    path = get_testdata_file("examples_palette.dcm", download=False)
+    if path is None:
+        pytest.skip("pydicom has no examples_palette.dcm here")
+    dataset = pydicom.dcmread(path)
+    wanted = apply_color_lut(dataset.pixel_array, dataset).astype("f8") / 257
+    shown = picture(path, 0, tmp_path)
+    assert shown.shape == (dataset.Rows, dataset.Columns, 3)
+    assert np.abs(shown - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("to", ["ExplicitVRLittleEndian", "RLELossless"])
+def test_frame_in_color(tmp_path, to):
+    frames = np.random.default_rng(1).integers(0, 256, (2, 20, 30, 3), dtype="u1")
+    native_object(tmp_path / "in.dcm", frames)
+    works("transcode", tmp_path / "in.dcm", tmp_path / "out.dcm", "--to", to)
+    assert np.array_equal(picture(tmp_path / "out.dcm", 1, tmp_path), frames[1])
+    jpeg = picture(tmp_path / "out.dcm", 1, tmp_path, "out.jpg")
+    assert jpeg.shape == (20, 30, 3)
+
+
+def test_frame_of_ybr_is_rgb(tmp_path):
+    frames = np.random.default_rng(1).integers(0, 256, (2, 20, 30, 3), dtype="u1")
+    path = native_object(tmp_path / "in.dcm", frames, PhotometricInterpretation="YBR_FULL")
+    wanted = pydicom.pixels.convert_color_space(frames[1], "YBR_FULL", "RGB", per_frame=False)
+    assert np.array_equal(picture(path, 1, tmp_path), wanted)
+
+
+@pytest.mark.parametrize("bits", [1, 32, "f4"])
+def test_frame_of_other_depths(tmp_path, bits):
+    from dicomloom import FrameWriter
+
+    kind = {1: "?", 32: "u4", "f4": "f4"}[bits]
+    frame = (np.arange(64).reshape(8, 8) % 2 * 1000).astype(kind)
+    with FrameWriter(tmp_path / "in.dcm", {}) as writer:
+        writer.write(frame)
+    shown = picture(tmp_path / "in.dcm", 0, tmp_path)
+    assert np.array_equal(shown > 127, frame.astype(bool))
+    assert {0, 255} == set(np.unique(shown))
+
+
+def test_frame_exit_codes(tmp_path, source):
+    out = tmp_path / "out.png"
+    out.write_bytes(OLD)
+    fails(2, "frame", source, 10, "-o", out, says="frame 10 of an object with 10 frames")
+    fails(2, "frame", source, -11, "-o", out, says="frame -11")
+    fails(2, "frame", source, "one", says="one")
+    fails(2, "frame", source, says="N")
+    fails(20, "frame", tmp_path / "nowhere", 0, "-o", out, says="nowhere")
+    fails(20, "frame", source, 0, "-o", tmp_path / "out.xyz", says=".xyz")
+    fails(40, "frame", source, 0, "-o", tmp_path / "nowhere" / "out.raw", says="cannot write")
+    fails(40, "frame", source, 0, "-o", "/dev/full", says="No space left")
+    (tmp_path / "cut.dcm").write_bytes(source.read_bytes()[:-100])
+    fails(20, "frame", tmp_path / "cut.dcm", 9, "-o", out, says="frame 9 of 10")
+    assert out.read_bytes() == OLD
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dicomloom", "frame", str(source), "0"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 40, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- codecs ---
+
+
+def test_codecs():
+    rows = json.loads(works("codecs", "--json").stdout)
+    by_keyword = {row["keyword"]: row for row in rows}
+    assert len(by_keyword) == len(rows) == len({row["uid"] for row in rows})
+    known = {uid: entry[-1] for uid, entry in pydicom.uid.UID_dictionary.items()}
+    for row in rows:
+        assert known.get(row["uid"], row["keyword"]) == row["keyword"], row
+        assert pydicom.uid.UID(row["uid"]).is_valid
+        assert row["reads"] or row["writes"]
+    for keyword in ("RLELossless", "ExplicitVRLittleEndian", "DeflatedImageFrameCompression"):
+        assert by_keyword[keyword]["reads"]
+        assert by_keyword[keyword]["writes"]
+        assert by_keyword[keyword]["lossless"]
+    assert not by_keyword["ExplicitVRBigEndian"]["writes"]
+    assert not by_keyword["JPEGBaseline8Bit"]["lossless"]
+    assert "quality" in by_keyword["JPEGBaseline8Bit"]["options"]
+    wanted = """ImplicitVRLittleEndian ExplicitVRLittleEndian ExplicitVRBigEndian
+        DeflatedExplicitVRLittleEndian EncapsulatedUncompressedExplicitVRLittleEndian
+        DeflatedImageFrameCompression RLELossless JPEGBaseline8Bit JPEGExtended12Bit JPEGLossless
+        JPEGLosslessSV1 JPEGLSLossless JPEGLSNearLossless JPEG2000Lossless JPEG2000 HTJ2KLossless
+        HTJ2KLosslessRPCL HTJ2K JPEGXLLossless JPEGXLJPEGRecompression JPEGXL"""
+    assert set(wanted.split()) <= set(by_keyword)
+
+
+def test_codecs_as_a_table():
+    lines = works("codecs").stdout.splitlines()
+    rows = json.loads(works("codecs", "--json").stdout)
+    assert lines[0].split() == ["KEYWORD", "UID", "READS", "WRITES", "BITS", "LOSSY", "OPTIONS"]
+    assert len(lines) == len(rows) + 1
+    for line, row in zip(lines[1:], rows, strict=True):
+        assert line.split()[:2] == [row["keyword"], row["uid"]]
+        assert ("lossless" in line.split()) == row["lossless"]
+    fails(2, "codecs", "more", says="more")
+
+
+# --- all of them ---
+
+
+@pytest.mark.parametrize("name", ["transcode", "build", "frames", "frame", "recover", "codecs"])
+def test_help_and_completion(name):
+    shown = works(name, "--help").stdout
+    assert shown.startswith(f"usage: dicomloom {name}")
+    assert name in works("--help").stdout
+    script = works("completion", "bash").stdout
+    assert f'"{name} -"*)' in script
+
+
+def test_completion_of_words():
+    if not shutil.which("bash"):
+        pytest.skip("bash is not installed")
+    script = works("completion", "bash").stdout
+
+    def completed(words):
+        ask = f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _dicomloom\n"
+        ask += 'echo "${COMPREPLY[@]}"'
+        return subprocess.check_output(["bash", "-c", f"{script}\n{ask}"], text=True).split()
+
+    assert completed("dicomloom tr") == ["transcode"]
+    assert completed("dicomloom fr") == ["frames", "frame"]
+    assert completed("dicomloom transcode --max-m") == ["--max-memory"]
+    assert completed("dicomloom build --offset-table e") == ["extended", "empty"]
+
+
+def test_a_reader_that_leaves(source, tmp_path):
+    """`dicomloom frames --json | head`."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "dicomloom", "frame", str(source), "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as child:  # fmt: skip
+        child.stdout.close()
+        error = child.stderr.read()
+    assert b"Traceback" not in error
+    assert b"Exception ignored" not in error
+
+
+def test_stdin_is_read_as_it_comes(tmp_path):
+    """A camera at the other end of a pipe; frames are written before it is done."""
+    out = tmp_path / "out.dcm"
+    argv = ["build", str(out), "--raw", "-", "--rows", "512", "--columns", "512"]
+    frame = np.random.default_rng(1).integers(0, 256, (512, 512), dtype="u1").tobytes()
+    with subprocess.Popen(
+        [sys.executable, "-m", "dicomloom", *argv], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        for _ in range(5):
+            child.stdin.write(frame)
+        child.stdin.flush()
+        partial = tmp_path / "out.dcm.partial"
+        for _ in range(1000):
+            if partial.exists() and partial.stat().st_size > 4 * len(frame):
+                break
+            subprocess.run(["sleep", "0.01"], check=True)
+        assert partial.stat().st_size > 4 * len(frame)
+        child.stdin.write(frame)
+        child.stdin.close()
+        assert child.wait(30) == 0
+        child.stderr.read()
+    assert len(FrameReader(io.BytesIO(out.read_bytes()))) == 6
