@@ -91,6 +91,51 @@ def test_instances_by_bytes(tmp_path, template):
     assert len(reader.offsets) == 10
 
 
+@pytest.mark.parametrize("table", ["extended", "basic", "empty"])
+@pytest.mark.parametrize("frames", [None, 10])
+def test_each_instance_has_a_table_of_its_own(tmp_path, template, table, frames):
+    template.FrameTimeVector = [0, *range(1, 10)]
+    with FrameWriter(
+        tmp_path / "out.dcm", template, transfer_syntax="RLELossless",
+        frames=frames, max_instance_frames=3, offset_table=table,
+    ) as writer:  # fmt: skip
+        writer.write(FRAMES)
+    at = 0
+    for part in parts_of(tmp_path):
+        made = pydicom.dcmread(part)
+        count = int(made.NumberOfFrames)
+        assert FrameReader(part).offset_table == {"empty": "walked"}.get(table, table)
+        assert np.array_equal(made.pixel_array.reshape(count, 16, 12), FRAMES[at : at + count])
+        # Increments within the instance: the first frame of each has none (PS3.3 C.7.6.5.1.2).
+        steps = [0, *range(at + 1, at + count)]
+        assert [float(step) for step in np.atleast_1d(made.FrameTimeVector)] == steps
+        if table == "extended":
+            assert (
+                len(made.ExtendedOffsetTable) == len(made.ExtendedOffsetTableLengths) == 8 * count
+            )
+        at += count
+    assert at == 10
+    assert np.array_equal(np.asarray(FrameReader(parts_of(tmp_path)[::-1])), FRAMES)
+
+
+def test_lossy_instances_say_so_each(tmp_path, template):
+    pytest.importorskip("imagecodecs")
+    smooth = np.add.outer(np.arange(10), np.add.outer(np.arange(16) * 4, np.arange(12) * 3))
+    with FrameWriter(
+        tmp_path / "out.dcm", template,
+        transfer_syntax="JPEGBaseline8Bit", quality=90, max_instance_frames=4,
+    ) as writer:  # fmt: skip
+        writer.write(smooth.astype("u1"))
+    made = [pydicom.dcmread(part) for part in parts_of(tmp_path)]
+    assert [part.LossyImageCompression for part in made] == ["01"] * 3
+    assert all(float(part.LossyImageCompressionRatio) > 0 for part in made)
+    assert len({part.SOPInstanceUID for part in made}) == 3
+    # The lossy object is not the one that the template was.
+    assert {part.SOPInstanceUIDOfConcatenationSource for part in made} != {"1.2.3"}
+    read = np.asarray(FrameReader(parts_of(tmp_path)))
+    assert np.abs(read.astype(int) - smooth).max() < 12
+
+
 def test_a_frame_that_no_instance_holds(tmp_path, template):
     with (
         pytest.raises(LimitError, match="max_instance_bytes is 200"),

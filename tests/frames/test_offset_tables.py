@@ -168,6 +168,86 @@ def test_a_broken_extended_table_is_noticed(name):
     assert reads(an_object(items(CODED), extended=BROKEN_EXTENDED[name]), warns=True) == "walked"
 
 
+EMPTY = {
+    "behind each frame": flat([c, b""] for c in CODED),
+    "in front": [b"", *CODED],
+    "within a frame": [CODED[0][:64], b"", CODED[0][64:], *CODED[1:]],
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_empty_fragments_are_part_of_the_frame_before_them(name):
+    fragments = EMPTY[name]
+    if name == "in front":
+        # There is no frame before: neither a count nor the marks of frames tell what it is.
+        with pytest.raises(CorruptError, match="6 fragments hold 5 frames"):
+            FrameReader(an_object(items(fragments)))[0]
+        return
+    assert reads(an_object(items(fragments))) == "walked"
+    starts = [i for i, fragment in enumerate(fragments) if fragment in (*CODED, CODED[0][:64])]
+    ends = [*starts[1:], len(fragments)]
+    table = offsets_of([fragments[a:b] for a, b in zip(starts, ends, strict=True)])
+    assert reads(an_object(items(fragments, basic(table)))) == "basic"
+
+
+def test_a_frame_whose_only_fragment_is_empty_is_named():
+    reader = FrameReader(an_object(items([*CODED[:2], b"", *CODED[3:]], basic(STARTS_2_EMPTY))))
+    for i in (0, 1, 3, 4):
+        assert np.array_equal(reader[i], FRAMES[i])
+    with pytest.raises(TruncatedError, match="0 are there") as caught:
+        reader[2]
+    assert caught.value.frame == 2
+
+
+STARTS_2_EMPTY = offsets_of([CODED[0:1], CODED[1:2], [b""], CODED[3:4], CODED[4:5]])
+
+
+def test_both_tables_at_once():
+    """PS3.3 C.7.6.3.1.8 forbids it; frames are right whichever is wrong."""
+    right = extended(STARTS, SIZES)
+    reads(an_object(items(CODED, basic(STARTS)), extended=right))
+    assert reads(an_object(items(CODED, BROKEN["descending"]), extended=right), warns=True)
+    wrong = BROKEN_EXTENDED["into a frame"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OffsetTableWarning)
+        assert np.array_equal(
+            np.asarray(FrameReader(an_object(items(CODED, basic(STARTS)), extended=wrong))), FRAMES
+        )
+
+
+@pytest.mark.parametrize("target", ["ExplicitVRLittleEndian", "RLELossless"])
+@pytest.mark.parametrize("name", [*BROKEN, *BROKEN_EXTENDED])
+def test_broken_tables_are_mended_by_transcoding(tmp_path, name, target):
+    if name in BROKEN:
+        source = an_object(items(CODED, BROKEN[name]))
+    else:
+        source = an_object(items(CODED), extended=BROKEN_EXTENDED[name])
+    path = tmp_path / "out.dcm"
+    with pytest.warns(OffsetTableWarning, match="walking the items"):
+        transcode(source, path, target)
+    made = pydicom.dcmread(path)
+    assert "ExtendedOffsetTable" not in made
+    assert np.array_equal(made.pixel_array, FRAMES)
+    if target == "RLELossless":
+        assert parse_basic_offsets(made.PixelData) == STARTS
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize(
+    "target", ["ExplicitVRLittleEndian", "DeflatedExplicitVRLittleEndian", "RLELossless"]
+)
+def test_uncompressed_frames_of_odd_size_in_fragments(tmp_path, target, pieces):
+    """63 bytes a frame, padded in their last fragment: the padding is in no other syntax."""
+    cut = 40 if pieces == 2 else 0
+    fragments = [[f.tobytes()[:cut], f.tobytes()[cut:]][-pieces:] for f in FRAMES]
+    source = an_object(
+        items(flat(fragments), basic(offsets_of(fragments))), syntax="1.2.840.10008.1.2.1.98"
+    )
+    assert np.array_equal(np.asarray(FrameReader(source)), FRAMES)
+    transcode(source, tmp_path / "out.dcm", target)
+    assert np.array_equal(pydicom.dcmread(tmp_path / "out.dcm").pixel_array, FRAMES)
+
+
 def test_without_a_delimiter_all_frames_are_there():
     assert reads(an_object(items(CODED, end=False))) == "walked"
 
