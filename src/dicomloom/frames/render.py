@@ -5,10 +5,16 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from dicomloom.errors import MissingDependencyError, UnsupportedError
+from dicomloom.errors import (
+    CorruptError,
+    DicomloomError,
+    MissingDependencyError,
+    UnsupportedError,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pydicom import Dataset
 
     from dicomloom.frames.reader import FrameReader
 
@@ -38,7 +44,17 @@ def as_file(reader: FrameReader, frame: int, suffix: str) -> bytes:
     kind = Image.registered_extensions().get(suffix)
     if kind is None or kind not in Image.SAVE:
         raise UnsupportedError(f"{suffix} is no picture that Pillow writes: try .png, .npy or .raw")
-    Image.fromarray(shown(reader, frame)).save(into, kind)
+    try:
+        picture = shown(reader, frame)
+    except DicomloomError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
+        raise CorruptError(
+            f"frame {frame} cannot be shown, what the data set says of it makes no sense to "
+            f"pydicom: {error}; try .npy or .raw",
+            frame=frame,
+        ) from error
+    Image.fromarray(picture).save(into, kind)
     return into.getvalue()
 
 
@@ -53,7 +69,6 @@ def shown(reader: FrameReader, frame: int) -> NDArray[Any]:
     from pydicom.pixels.processing import (
         apply_color_lut,
         apply_modality_lut,
-        apply_voi_lut,
         convert_color_space,
     )
 
@@ -70,11 +85,42 @@ def shown(reader: FrameReader, frame: int) -> NDArray[Any]:
             top = (1 << reader.layout.bits_stored) - 1
             pixels = (pixels.astype("f8") * (255 / top)).round().astype("u1")
         return pixels[..., :3]
-    values = apply_modality_lut(pixels, dataset)
-    if "WindowCenter" in dataset or "VOILUTSequence" in dataset:
-        values = apply_voi_lut(values, dataset)
+    scaled = _scaled(apply_modality_lut(pixels, dataset), dataset)
+    made: NDArray[Any] = (np.nan_to_num(scaled) * 255).round().astype("u1")
+    return 255 - made if photometric == "MONOCHROME1" else made
+
+
+def _scaled(values: NDArray[Any], dataset: Dataset) -> NDArray[Any]:
+    """Return values between 0 and 1: by VOI LUT, by window, or from the least to the greatest."""
+    import numpy as np
+    from pydicom.pixels.processing import apply_voi
+
+    if dataset.get("VOILUTSequence"):
+        bits = dataset.VOILUTSequence[0].LUTDescriptor[2]
+        lut = apply_voi(np.asarray(values).astype("i8"), dataset)
+        return np.asarray(lut / ((1 << bits) - 1)).clip(0, 1)
     values = np.asarray(values, "f8")
-    least, most = float(np.nanmin(values)), float(np.nanmax(values))
-    scaled = (values - least) * (255 / (most - least)) if most > least else values * 0
-    scaled = np.nan_to_num(scaled).round().astype("u1")
-    return 255 - scaled if photometric == "MONOCHROME1" else scaled
+    center, width = (_first(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    if center is None or width is None or width <= 0:
+        finite = values[np.isfinite(values)]
+        least, most = (finite.min(), finite.max()) if finite.size else (0, 0)
+        made = (values - least) / (most - least) if most > least else np.zeros_like(values)
+        return np.asarray(made.clip(0, 1))
+    function = dataset.get("VOILUTFunction") or "LINEAR"
+    if function == "SIGMOID":  # PS3.3 C.11.2.1.3.1
+        return np.asarray(1 / (1 + np.exp((-4 * (values - center) / width).clip(-700, 700))))
+    if function == "LINEAR":  # C.11.2.1.2.1
+        center, width = center - 0.5, width - 1
+        if width <= 0:
+            return np.asarray((values > center).astype("f8"))
+    return np.asarray(((values - center) / width + 0.5).clip(0, 1))
+
+
+def _first(value: Any) -> float | None:
+    """Return the first of several windows."""
+    if value is None or value == "":
+        return None
+    try:
+        return float(value)
+    except TypeError:
+        return float(value[0]) if value else None
