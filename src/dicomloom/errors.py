@@ -79,6 +79,10 @@ class PixelError(DicomloomError, ValueError):
     """Frames, attributes and transfer syntax contradict one another; the message names both."""
 
 
+class FrameError(DicomloomError, IndexError):
+    """There is no such frame; the message says how many there are."""
+
+
 class TagError(DicomloomError, ValueError):
     """A wanted tag is not written as one, or its keyword is unknown."""
 

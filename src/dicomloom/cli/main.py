@@ -138,11 +138,17 @@ def main(argv: list[str] | None = None) -> int:
 def _explain(error: Exception) -> int:
     """Print an error that is the user's to mend, and choose its exit code; raise any other."""
     from dicomloom.cli.options import UsageError
-    from dicomloom.errors import DicomloomError, MissingDependencyError, TagError, WriteError
+    from dicomloom.errors import (
+        DicomloomError,
+        FrameError,
+        MissingDependencyError,
+        TagError,
+        WriteError,
+    )
 
     if isinstance(error, WriteError):
         code = EXIT_UNWRITABLE
-    elif isinstance(error, TagError | MissingDependencyError | UsageError):
+    elif isinstance(error, TagError | FrameError | MissingDependencyError | UsageError):
         code = EXIT_USAGE
     elif isinstance(error, DicomloomError):
         code = EXIT_UNREADABLE

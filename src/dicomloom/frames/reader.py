@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex, overload
 
 from dicomloom.codecs.base import Decoder
 from dicomloom.codecs.layout import Layout
-from dicomloom.errors import DicomloomError
+from dicomloom.errors import DicomloomError, FrameError
 from dicomloom.frames.concatenation import ordered
 from dicomloom.frames.sources import StrPath, open_source
 from dicomloom.frames.stored import StoredFrames
@@ -164,7 +164,9 @@ class FrameReader:
         if frame < 0:
             frame += self.count
         if not 0 <= frame < self.count:
-            raise IndexError(f"frame {index} of an object with {self.count} frames")
+            raise FrameError(
+                f"frame {index} of an object with {self.count} frames", path=self._parts[0].path
+            )
         if len(self._parts) == 1:
             return 0, frame
         from bisect import bisect_right

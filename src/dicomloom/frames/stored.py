@@ -18,6 +18,7 @@ from dicomloom.errors import (
     CorruptError,
     DicomloomError,
     DicomloomWarning,
+    FrameError,
     NotDicomError,
     OffsetTableWarning,
     TruncatedError,
@@ -210,7 +211,9 @@ class StoredFrames:
     def pieces(self, frame: int) -> list[tuple[int, int]]:
         """Return offset and length of each piece of a frame: its fragments, or the native bytes."""
         if not 0 <= frame < self.count:
-            raise IndexError(f"frame {frame} of an object with {self.count} frames")
+            raise FrameError(
+                f"frame {frame} of an object with {self.count} frames", path=self.path
+            )
         if not self.encapsulated:
             first, last = self.native_range(frame)
             start, end = first // 8, (last + 7) // 8

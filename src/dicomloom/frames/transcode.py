@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from dicomloom.codecs.base import Codec, Decoder, Encoder
 from dicomloom.codecs.layout import Layout
 from dicomloom.codecs.registry import find
-from dicomloom.errors import DicomloomError
+from dicomloom.errors import DicomloomError, FrameError
 from dicomloom.frames.budget import budget
 from dicomloom.frames.header import MEDIA_STORAGE_UID
 from dicomloom.frames.output import Output, mark_derived, new_uid
@@ -108,6 +108,8 @@ def transcode(
 
     Raises
     ------
+    FrameError
+        `frames` names one that the source has not, or none.
     NotDicomError, TruncatedError, CorruptError, ReadError
         The source cannot be read; `frame` of the error says where.
     UnsupportedError, PixelError, LimitError
@@ -172,9 +174,12 @@ def _chosen(frames: slice | Sequence[int] | None, count: int) -> range | list[in
     if isinstance(frames, slice):
         chosen = range(count)[frames]
     else:
+        wrong = [i for i in frames if not -count <= i < count]
+        if wrong:
+            raise FrameError(f"frame {wrong[0]} of an object with {count} frames", frame=wrong[0])
         chosen = [range(count)[i] for i in frames]
     if not chosen:
-        raise ValueError(f"no frame is chosen of {count}")
+        raise FrameError(f"no frame is chosen of {count}")
     return chosen
 
 
