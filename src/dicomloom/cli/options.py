@@ -9,6 +9,8 @@ TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
     from typing import Any
 
+    from dicomloom.codecs.base import Codec
+
 
 def positive(text: str) -> int:
     """Read a whole number of at least 1."""
@@ -139,7 +141,27 @@ def coding(arguments: argparse.Namespace) -> dict[str, Any]:
         if name not in codec.options:
             takes = f"the options {', '.join(codec.options)}" if codec.options else "no options"
             raise UsageError(f"{codec.keyword} takes {takes}; {name} is none")
+    if given or not codec.writes():
+        _try(codec, given)
     return made | given
+
+
+def _try(codec: Codec, given: dict[str, Any]) -> None:
+    """Raise UsageError where values make no sense whatever the frames, before any is read."""
+    from dicomloom.codecs.layout import Layout
+    from dicomloom.errors import DicomloomError, UnsupportedError
+
+    color = Layout(16, 16, samples=3, photometric="RGB")
+    for layout in (Layout(16, 16), Layout(16, 16, bits_allocated=16), color):
+        try:
+            codec.encoder(layout, **given)
+        except UnsupportedError as error:
+            if not codec.writes():
+                raise UsageError(error.message) from None
+        except DicomloomError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise UsageError(str(error)) from None
 
 
 def _number(text: str) -> int | float | str:

@@ -7,6 +7,7 @@ is coded; sizes, options, missing libraries and errors are seen to here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from dicomloom.codecs import bitstream
@@ -259,7 +260,7 @@ def number(options: dict[str, Any], name: str, least: float, most: float, defaul
     if value is None:
         return None
     whole = isinstance(least, int)
-    if isinstance(value, str | bytes | bool):
+    if isinstance(value, str | bytes | bool) or not isfinite(value):
         raise ValueError(f"{name} must be a number from {least} to {most}, not {value!r}")
     value = int(value) if whole and int(value) == value else float(value)
     if (whole and not isinstance(value, int)) or not least <= value <= most:
