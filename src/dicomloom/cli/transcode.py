@@ -101,9 +101,15 @@ def _print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
-def _files(top: str, skip: str) -> Iterator[str]:
-    """Return the paths of all regular files below a folder, in order, but for those in `skip`."""
-    for folder, folders, names in os.walk(top):
+def _files(top: str, skip: str) -> Iterator[str | OSError]:
+    """Return the paths of all regular files below a folder, in order, but for those in `skip`.
+
+    Of a folder that cannot be read, the error.
+    """
+    unreadable: list[OSError] = []
+    for folder, folders, names in os.walk(top, onerror=unreadable.append):
+        yield from unreadable
+        unreadable.clear()
         folders[:] = sorted(
             name for name in folders if os.path.realpath(os.path.join(folder, name)) != skip
         )
@@ -111,11 +117,12 @@ def _files(top: str, skip: str) -> Iterator[str]:
             path = os.path.join(folder, name)
             if os.path.isfile(path):
                 yield os.path.relpath(path, top)
+    yield from unreadable
 
 
 def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
     """Mirror a tree, several files at a time."""
-    from dicomloom.errors import DicomloomError
+    from dicomloom.errors import DicomloomError, ReadError
     from dicomloom.frames.budget import processors
     from dicomloom.frames.pipeline import Pipeline
     from dicomloom.frames.transcode import transcode
@@ -127,7 +134,10 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
     done: list[dict[str, object]] = []
     counts = {True: 0, False: 0}
 
-    def work(name: str) -> tuple[str, Report | Exception]:
+    def work(name: str | OSError) -> tuple[str, Report | Exception]:
+        if isinstance(name, OSError):
+            made = ReadError(f"cannot read: {name.strerror}", path=str(name.filename))
+            return os.path.relpath(name.filename, arguments.source), made
         target = os.path.join(arguments.target, name)
         source = os.path.join(arguments.source, name)
         try:
