@@ -45,7 +45,7 @@ def template_of(
             elif vr in ("FL", "FD"):
                 parts = [float(part) for part in parts]
             setattr(dataset, keyword, parts[0] if len(parts) == 1 else parts)
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise TagError(f"--set {keyword}={text}: no value of VR {vr} ({error})") from error
     for keyword, value in pixels.items():
         setattr(dataset, keyword, value)
