@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom._native import frames as _native
 from dicomloom.codecs.layout import Layout
-from dicomloom.errors import LimitError, PixelError
+from dicomloom.errors import LimitError, PixelError, WriteError
 from dicomloom.files import Partial, writing
 from dicomloom.frames.header import (
     EXTENDED_LENGTHS,
@@ -249,6 +249,8 @@ class Instance:
         expected: int | None,
     ) -> None:
         """Write the head. `make_header` takes a number of frames, and whether it is final."""
+        if self._partial.file.tell():
+            raise WriteError("cannot write: the beginning of it failed before", path=self.path)
         self._syntax = transfer_syntax
         self.body = body
         self._make_header = make_header

@@ -417,7 +417,7 @@ class FrameWriter:
             return
         self._open = False
         try:
-            if self._job.pipeline is None:
+            if self._job.pipeline is None or self._taken == 0:
                 raise PixelError("no frame was written: a DICOM image has at least one")
             self._flush()
             self._job.pipeline.finish()
