@@ -172,6 +172,25 @@ def test_a_size_limit(target, source, syntax, job):
     assert untouched(target)
 
 
+def test_a_head_that_failed_is_not_written_twice(target, monkeypatch):
+    """Half of it is in the file when the program tries again."""
+    write_everything = EagerFile.write_all
+
+    def half(self, pieces):
+        monkeypatch.setattr(EagerFile, "write_all", write_everything)
+        data = b"".join(pieces)
+        write_everything(self, [data[: len(data) // 2]])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(EagerFile, "write_all", half)
+    frames = noise(3)
+    with pytest.raises(WriteError), FrameWriter(target, TEMPLATE) as writer:
+        with pytest.raises(WriteError, match="No space left"):
+            writer.write(frames)
+        writer.write(frames)
+    assert untouched(target)
+
+
 # --- W4: what fails at the end ---
 
 
@@ -696,7 +715,7 @@ def test_a_source_that_shrinks(target, source, monkeypatch, syntax):
     assert untouched(target)
 
 
-@pytest.mark.filterwarnings("ignore::dicomloom.OffsetTableWarning")
+@pytest.mark.filterwarnings("ignore::dicomloom.DicomloomWarning")
 def test_a_source_that_grows_or_vanishes(target, source, monkeypatch):
     encode = rle.RLEEncoder.encode
 

@@ -66,7 +66,8 @@ KILLER = """
     def write(path, workers):
         writer = FrameWriter(
             path, {"PatientID": "killed"}, transfer_syntax=syntax, workers=workers,
-            frames=count if known == "known" else None, max_memory=(100_000 if syntax.startswith("JPEG") else 20_000) * workers,
+            frames=count if known == "known" else None,
+            max_memory=(100_000 if syntax.startswith("JPEG") else 20_000) * workers,
         )
         with writer:
             for frame in frames:

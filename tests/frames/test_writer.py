@@ -21,6 +21,7 @@ from dicomloom import (
 from dicomloom.frames import output
 from faults import native_object, noise, unfinished
 
+PLAIN = {"Rows": 64, "Columns": 64, "BitsAllocated": 8}
 CAPSULE = "EncapsulatedUncompressedExplicitVRLittleEndian"
 
 
@@ -44,6 +45,7 @@ def written(path, pixels, template=None, **options):
 
 # --- contradictions: each error names both values ---
 
+PHOTOMETRIC = "PhotometricInterpretation"
 CONTRADICTIONS = [
     ({"BitsAllocated": 8}, np.zeros((4, 6), "u2"), ["BitsAllocated", "8", "16"]),
     ({"BitsAllocated": 16}, np.zeros((4, 6), "u1"), ["BitsAllocated", "16", "8"]),
@@ -54,9 +56,9 @@ CONTRADICTIONS = [
     ({"Rows": 5}, np.zeros((9, 4, 6), "u1"), ["Rows", "5", "4"]),
     ({"SamplesPerPixel": 3}, np.zeros((4, 6), "u1"), ["SamplesPerPixel", "3", "1"]),
     ({"SamplesPerPixel": 3}, np.zeros((4, 6, 4), "u1"), ["SamplesPerPixel", "3", "4"]),
-    ({"PhotometricInterpretation": "MONOCHROME2"}, np.zeros((2, 4, 6, 3), "u1"), ["MONOCHROME2", "1", "3"]),
-    ({"PhotometricInterpretation": "RGB"}, np.zeros((4, 6), "u1"), ["RGB", "3", "1"]),
-    ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 1}, np.zeros((4, 6), "u1"), ["RGB", "3", "1"]),
+    ({PHOTOMETRIC: "MONOCHROME2"}, np.zeros((2, 4, 6, 3), "u1"), ["MONOCHROME2", "1", "3"]),
+    ({PHOTOMETRIC: "RGB"}, np.zeros((4, 6), "u1"), ["RGB", "3", "1"]),
+    ({PHOTOMETRIC: "RGB", "SamplesPerPixel": 1}, np.zeros((4, 6), "u1"), ["RGB", "3", "1"]),
     ({"BitsStored": 12}, np.zeros((4, 6), "u1"), ["BitsStored", "12", "8"]),
     ({"BitsStored": 12, "BitsAllocated": 8}, np.zeros((4, 6), "u1"), ["BitsStored", "12", "8"]),
     ({"BitsAllocated": 1}, np.zeros((4, 6), "u2"), ["BitsAllocated", "1", "16"]),
@@ -92,7 +94,7 @@ def test_a_first_frame_that_contradicts_the_template(path, template, frame, word
     ("first", "second", "words"),
     [
         (np.zeros((4, 6), "u1"), np.zeros((4, 6), "u2"), ["frame 1", "of 16 bits", "of 8"]),
-        (np.zeros((4, 6), "u2"), np.zeros((4, 6), "i2"), ["frame 1", "signed", "PixelRepresentation", "0"]),
+        (np.zeros((4, 6), "u2"), np.zeros((4, 6), "i2"), ["frame 1", "signed", "Representation", "0"]),
         (np.zeros((4, 6), "u2"), np.zeros((6, 4), "u2"), ["frame 1", "(6, 4)", "(4, 6)"]),
         (np.zeros((4, 6), "u1"), np.zeros((4, 6, 3), "u1"), ["frame 1", "(4, 6, 3)", "(4, 6)"]),
         (np.zeros((4, 6, 3), "u1"), np.zeros((4, 6), "u1"), ["frame 1", "(4, 6)", "(4, 6, 3)"]),
@@ -156,6 +158,13 @@ def test_zero_frames(path):
         assert writer.write_from([]) == 0
     with pytest.raises(PixelError, match="no frame was written"):
         FrameWriter(path, {"Rows": 4, "Columns": 4, "BitsAllocated": 8}).close()
+    with (
+        pytest.raises(PixelError, match="no frame was written"),
+        FrameWriter(path, PLAIN) as writer,
+    ):
+        assert writer.write_from(io.BytesIO()) == 0
+    with pytest.raises(PixelError, match="no frame was written"), FrameWriter(path, {}) as writer:
+        writer.write(np.zeros((0, 4, 6), "u1"))
     with pytest.raises(PixelError, match="1 frames? were announced|no frame"):
         FrameWriter(path, {}, frames=1).close()
     assert not os.listdir(path.parent)
@@ -374,9 +383,6 @@ class Pipe:
 
     def read(self, size):
         return self.file.read(min(size, self.step))
-
-
-PLAIN = {"Rows": 64, "Columns": 64, "BitsAllocated": 8}
 
 
 @pytest.mark.parametrize("rest", [0, 1, 4095])
