@@ -94,7 +94,7 @@ def test_a_first_frame_that_contradicts_the_template(path, template, frame, word
     ("first", "second", "words"),
     [
         (np.zeros((4, 6), "u1"), np.zeros((4, 6), "u2"), ["frame 1", "of 16 bits", "of 8"]),
-        (np.zeros((4, 6), "u2"), np.zeros((4, 6), "i2"), ["frame 1", "signed", "Representation", "0"]),
+        (np.zeros((4, 6), "u2"), np.zeros((4, 6), "i2"), ["frame 1", "signed", "Pixel", "0"]),
         (np.zeros((4, 6), "u2"), np.zeros((6, 4), "u2"), ["frame 1", "(6, 4)", "(4, 6)"]),
         (np.zeros((4, 6), "u1"), np.zeros((4, 6, 3), "u1"), ["frame 1", "(4, 6, 3)", "(4, 6)"]),
         (np.zeros((4, 6, 3), "u1"), np.zeros((4, 6), "u1"), ["frame 1", "(4, 6)", "(4, 6, 3)"]),

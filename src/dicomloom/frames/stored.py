@@ -211,9 +211,7 @@ class StoredFrames:
     def pieces(self, frame: int) -> list[tuple[int, int]]:
         """Return offset and length of each piece of a frame: its fragments, or the native bytes."""
         if not 0 <= frame < self.count:
-            raise FrameError(
-                f"frame {frame} of an object with {self.count} frames", path=self.path
-            )
+            raise FrameError(f"frame {frame} of an object with {self.count} frames", path=self.path)
         if not self.encapsulated:
             first, last = self.native_range(frame)
             start, end = first // 8, (last + 7) // 8
