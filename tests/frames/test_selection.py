@@ -7,7 +7,7 @@ import pydicom
 import pytest
 from pydicom import Dataset, Sequence
 
-from dicomloom import FrameReader, transcode
+from dicomloom import FrameError, FrameReader, transcode
 from faults import native_object, noise
 
 FRAMES = noise(6, 8, 8)
@@ -62,8 +62,8 @@ def test_what_belongs_to_frames_is_chosen_with_them(tmp_path, source, syntax, ch
 
 
 def test_no_frame_or_none_of_the_object(tmp_path, source):
-    with pytest.raises(ValueError, match="no frame is chosen of 6"):
+    with pytest.raises(FrameError, match="no frame is chosen of 6"):
         transcode(source, tmp_path / "out.dcm", "RLELossless", frames=slice(6, 9))
-    with pytest.raises(IndexError):
+    with pytest.raises(FrameError, match="frame 6 of an object with 6 frames"):
         transcode(source, tmp_path / "out.dcm", "RLELossless", frames=[6])
     assert not (tmp_path / "out.dcm").exists()
