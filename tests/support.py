@@ -72,7 +72,7 @@ def peer(name: str) -> str:
 def peer_module(*names: str) -> ModuleType:
     """Import the first of some modules, all of which must be there; else as `peer` does."""
     for name in names:
-        if find_spec(name) is None:
+        if find_spec(name.partition(".")[0]) is None:
             _lacking(f"{name} is not installed: pip install {_FROM_INDEX.get(name, name)}")
     return import_module(names[0])
 

@@ -79,7 +79,7 @@ class PixelError(DicomloomError, ValueError):
     """Frames, attributes and transfer syntax contradict one another; the message names both."""
 
 
-class FrameError(DicomloomError, IndexError):
+class FrameError(DicomloomError, IndexError, ValueError):
     """There is no such frame; the message says how many there are."""
 
 

@@ -1,5 +1,6 @@
 """transcode, build, frames, frame, codecs, recover: as a shell sees them."""
 
+import contextlib
 import io
 import json
 import os
@@ -14,7 +15,9 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 
 from dicomloom import FrameReader
-from faults import OLD, command, native_object, noise, unfinished
+from dicomloom.cli.main import main
+from faults import OLD, native_object, noise, unfinished
+from faults import command as shell
 
 CT = get_testdata_file("CT_small.dcm")
 
@@ -24,6 +27,24 @@ def source(tmp_path):
     folder = tmp_path / "source"
     folder.mkdir()
     return native_object(folder / "in.dcm", noise(10, 32, 48))
+
+
+def command(*arguments, text=True, **options):
+    """Run `dicomloom`: in this process, where that can be; a hundred others would take a minute."""
+    if options:
+        return shell(*arguments, text=text, **options)
+    streams = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+        try:
+            code = main(list(map(str, arguments)))
+        except SystemExit as end:
+            code = end.code
+    for stream in streams:
+        stream.flush()
+    out, error = (stream.buffer.getvalue() for stream in streams)
+    if text:
+        out, error = out.decode(), error.decode()
+    return subprocess.CompletedProcess(arguments, code, out, error)
 
 
 def fails(code, *arguments, says="", **options):
@@ -47,8 +68,8 @@ def works(*arguments, **options):
 
 def test_transcode(tmp_path, source):
     out = tmp_path / "out.dcm"
-    done = works("transcode", source, out, "--to", "RLELossless")
-    assert done.stdout == ""
+    done = shell("transcode", source, out, "--to", "RLELossless")
+    assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith(f"{out}: RLELossless, 10 frames, ")
     found = pydicom.dcmread(out)
     assert found.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.5"
@@ -196,7 +217,9 @@ def files_of(top):
 def test_transcode_a_tree(tmp_path, tree, jobs):
     before = {name: (tree / name).read_bytes() for name in files_of(tree)}
     out = tmp_path / "out"
-    done = fails(1, "transcode", tree, out, *RLE, "-j", jobs, says="3 files written, 2 failed")
+    done = shell("transcode", tree, out, *RLE, "-j", jobs)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("3 files written, 2 failed\n")
     assert f"{tree}/a/notes.txt: not DICOM" in done.stderr
     assert f"{tree}/cut.dcm: truncated: frame 2 of 3" in done.stderr
     assert len(done.stderr.splitlines()) == 3
@@ -393,7 +416,8 @@ def test_build_usage(tmp_path):
         ([raw], 20, "cannot read the picture"),
         (["--raw", raw, *size, "--samples", "4", "--photometric", "RGB"], 20, "RGB"),
     ]:
-        done = fails(code, "build", out, *options, stdin=subprocess.DEVNULL)
+        nothing = {"stdin": subprocess.DEVNULL} if "-" in options else {}
+        done = fails(code, "build", out, *options, **nothing)
         assert says in done.stderr, (options, done.stderr)
         assert out.read_bytes() == OLD
         assert not unfinished(tmp_path)
