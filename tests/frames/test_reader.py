@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from dicomloom import FrameReader, FrameWriter, NotDicomError, ReadError
+from dicomloom import FrameReader, FrameWriter, NotDicomError, ReadError, transcode
 from faults import native_object, noise
 from support import peer_module
 
@@ -120,3 +120,10 @@ def test_bits_above_bits_stored_are_no_part_of_a_sample(tmp_path, signed):
     made = native_object(tmp_path / "in.dcm", stored.view(kind), BitsStored=12, HighBit=11)
     expected = pydicom.dcmread(made).pixel_array
     assert np.array_equal(np.asarray(FrameReader(made)), expected)
+    for syntax in (
+        "EncapsulatedUncompressedExplicitVRLittleEndian",
+        "DeflatedImageFrameCompression",
+        "RLELossless",
+    ):
+        transcode(made, tmp_path / "out.dcm", syntax)
+        assert np.array_equal(np.asarray(FrameReader(tmp_path / "out.dcm")), expected)

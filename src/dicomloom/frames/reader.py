@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from typing_extensions import Buffer
 
+# Encapsulated frames that hold all bits that are allocated; other codecs know BitsStored.
+_KEEP_UNUSED_BITS = (
+    "RLELossless",
+    "EncapsulatedUncompressedExplicitVRLittleEndian",
+    "DeflatedImageFrameCompression",
+)
+
 
 class FrameReader:
     """Read the frames of a DICOM object, or of a concatenation, without holding them.
@@ -208,7 +215,7 @@ class FrameReader:
             raise self._located(error, part, frame) from None
         if count:
             return np.unpackbits(samples, count=count, bitorder="little").reshape(self.layout.shape)
-        if self._unused and (not stored.encapsulated or stored.codec.keyword == "RLELossless"):
+        if self._unused and (not stored.encapsulated or stored.codec.keyword in _KEEP_UNUSED_BITS):
             # What lies above BitsStored is not part of the sample (PS3.5 8.1.1).
             if self._mask is not None:
                 samples &= self._mask
