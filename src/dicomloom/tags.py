@@ -97,6 +97,18 @@ def nearest_keywords(keyword: str, count: int = 3) -> list[str]:
     return [known[name] for name in close]
 
 
+def keyword_hint(keyword: str) -> str:
+    """Return the end of a message about an unknown keyword: what may have been meant.
+
+    Examples
+    --------
+    >>> keyword_hint("PatientNane")[:29]
+    '; did you mean PatientName, P'
+    """
+    near = nearest_keywords(keyword)
+    return f"; did you mean {', '.join(near)}?" if near else ""
+
+
 def _private_step(group: str, creator: str, element: str, item: int) -> Step:
     number = int(group, 16)
     if number % 2 == 0:
@@ -125,10 +137,9 @@ def _step(name: str, item: int) -> Step:
         return Step(tag, None, item, _dicom.vr_of(tag), vm, known=entry is not None)
     entry = _dicom.find_keyword(name)
     if entry is None:
-        near = nearest_keywords(name)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise TagError(
-            f'"{name}" is no keyword of PS3.6, nor gggg,eeee or (gggg,"CREATOR",ee){hint}'
+            f'"{name}" is no keyword of PS3.6, nor gggg,eeee or (gggg,"CREATOR",ee)'
+            f"{keyword_hint(name)}"
         )
     return Step(entry[0], None, item, entry[2], entry[3])
 

@@ -160,13 +160,7 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
             )
 
     pipeline = Pipeline(lambda: work, show, workers=workers, depth=2 * workers)
-    try:
-        for name in _files(arguments.source, os.path.realpath(arguments.target)):
-            pipeline.submit(name)
-        pipeline.finish()
-    except BaseException:
-        pipeline.cancel()
-        raise
+    pipeline.run(_files(arguments.source, os.path.realpath(arguments.target)))
     if arguments.json:
         _print_json(done)
     sys.stderr.write(f"{counts[False]:,} files written, {counts[True]:,} failed\n")

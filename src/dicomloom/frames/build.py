@@ -27,16 +27,14 @@ def template_of(
     import pydicom
     from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-    from dicomloom.tags import nearest_keywords
+    from dicomloom.tags import keyword_hint
 
     dataset = (
         pydicom.dcmread(path, stop_before_pixels=True, force=True) if path else pydicom.Dataset()
     )
     for keyword, text in settings.items():
         if tag_for_keyword(keyword) is None:
-            near = nearest_keywords(keyword)
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise TagError(f'--set: "{keyword}" is no keyword of PS3.6{hint}')
+            raise TagError(f'--set: "{keyword}" is no keyword of PS3.6{keyword_hint(keyword)}')
         vr = dictionary_VR(keyword)
         parts: list[Any] = text.split("\\")
         try:

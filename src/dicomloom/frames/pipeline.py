@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -87,6 +87,15 @@ class Pipeline(Generic[Item, Result]):
     def finish(self) -> None:
         """Wait for all results and end the threads. Raises what a worker raised."""
         try:
+            self.drain()
+        finally:
+            self.cancel()
+
+    def run(self, items: Iterable[Item]) -> None:
+        """Submit all items and finish; whatever goes wrong, the threads end."""
+        try:
+            for item in items:
+                self.submit(item)
             self.drain()
         finally:
             self.cancel()

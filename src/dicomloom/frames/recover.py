@@ -13,7 +13,7 @@ from dicomloom.frames.output import Output
 from dicomloom.frames.pixels import layout_of
 from dicomloom.frames.selection import per_frame_items, select_frames
 from dicomloom.frames.sources import FileSource, InflatedSource, Source, StrPath
-from dicomloom.frames.stored import syntax_of
+from dicomloom.frames.stored import shifted, syntax_of
 from dicomloom.frames.syntaxes import DEFLATED_LE
 from dicomloom.frames.transcode import Report
 
@@ -116,8 +116,7 @@ def _copy_native(output: Output, source: Source, start: int, count: int, bits: i
     for frame in range(count):
         first, last = frame * bits, (frame + 1) * bits
         data = source.exactly(start + first // 8, (last + 7) // 8 - first // 8)
-        number = int.from_bytes(data, "little") >> first % 8
-        output.append([[(number & ((1 << bits) - 1)).to_bytes((bits + 7) // 8, "little")]])
+        output.append([[shifted(data, first % 8, bits)]])
 
 
 def _put_ratio(header: Header, raw: int, coded: int) -> None:

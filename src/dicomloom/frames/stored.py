@@ -55,6 +55,12 @@ def little_endian(code: str, data: bytes) -> array[int]:
     return numbers
 
 
+def shifted(data: bytes, skip: int, bits: int) -> bytes:
+    """Return so many bits behind the first `skip`, beginning with a byte of their own."""
+    number = int.from_bytes(data, "little") >> skip & (1 << bits) - 1
+    return number.to_bytes((bits + 7) // 8, "little")
+
+
 class _Table(NamedTuple):
     """An offset table: where each frame's first item begins, and its bitstream's length."""
 
@@ -248,9 +254,7 @@ class StoredFrames:
             raise
         if not self.encapsulated and self.layout.frame_bits % 8:
             first, last = self.native_range(frame)
-            number = int.from_bytes(data, "little") >> first % 8
-            number &= (1 << (last - first)) - 1
-            data = number.to_bytes(self.layout.frame_bytes, "little")
+            data = shifted(data, first % 8, last - first)
         return data
 
     @property

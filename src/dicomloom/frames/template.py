@@ -12,7 +12,7 @@ from dicomloom.errors import TagError
 from dicomloom.frames.header import PIXEL_TAGS, Header, header_of, read_object
 from dicomloom.frames.output import new_uid
 from dicomloom.frames.sources import FileSource, Source, StrPath
-from dicomloom.tags import nearest_keywords
+from dicomloom.tags import keyword_hint
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -75,9 +75,9 @@ def read_template(
         made = Dataset()
         for keyword, value in template.items():
             if tag_for_keyword(str(keyword)) is None:
-                near = nearest_keywords(str(keyword))
-                hint = f"; did you mean {', '.join(near)}?" if near else ""
-                raise TagError(f'template: "{keyword}" is no keyword of PS3.6{hint}')
+                raise TagError(
+                    f'template: "{keyword}" is no keyword of PS3.6{keyword_hint(str(keyword))}'
+                )
             try:
                 setattr(made, str(keyword), value)
             except _UNFIT as error:

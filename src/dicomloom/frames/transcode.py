@@ -267,13 +267,8 @@ class _Job:
         pipeline: Pipeline[Sequence[int], Coded] = Pipeline(
             self._make_work, self._put, workers=plan.workers, depth=plan.depth
         )
-        try:
-            for at in range(0, len(self._chosen), plan.batch):
-                pipeline.submit(self._chosen[at : at + plan.batch])
-            pipeline.finish()
-        except BaseException:
-            pipeline.cancel()
-            raise
+        starts = range(0, len(self._chosen), plan.batch)
+        pipeline.run(self._chosen[at : at + plan.batch] for at in starts)
 
     def _put(self, frames: Coded) -> None:
         self._output.append(frames)
@@ -284,23 +279,20 @@ class _Job:
 
     def _copy_runs(self, workers: int | None) -> None:
         """Copy native bytes, reading on while the last are being written."""
-        stored = self._stored
         self._output.count_native(len(self._chosen))
         pipeline: Pipeline[tuple[int, int], memoryview] = Pipeline(
             self._make_reader, self._put_native, workers=2 if workers is None else workers, depth=2
         )
-        try:
-            for first, last in _runs(self._chosen):
-                stored.pieces(last - 1)  # it is there, or the error says which frame is not
-                at, end = stored.native_range(first)[0] // 8, stored.native_range(last - 1)[1] // 8
-                while at < end:
-                    size = min(_CHUNK, end - at)
-                    pipeline.submit((at, size))
-                    at += size
-            pipeline.finish()
-        except BaseException:
-            pipeline.cancel()
-            raise
+        pipeline.run(self._native_pieces())
+
+    def _native_pieces(self) -> Iterator[tuple[int, int]]:
+        """Return offset and size of what is copied at once."""
+        stored = self._stored
+        for first, last in _runs(self._chosen):
+            stored.pieces(last - 1)  # it is there, or the error says which frame is not
+            start, end = stored.native_range(first)[0] // 8, stored.native_range(last - 1)[1] // 8
+            for at in range(start, end, _CHUNK):
+                yield at, min(_CHUNK, end - at)
 
     def _make_reader(self) -> Callable[[tuple[int, int]], memoryview]:
         source, buffer = self._stored.source, memoryview(bytearray(_CHUNK))
