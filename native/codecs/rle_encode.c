@@ -269,7 +269,7 @@ dl_status dl_rle_encode_end(dl_rle_encoder *encoder, dl_rle_frame *frame, dl_err
             return dl_fail(error, DL_ERR_LIMIT, 0,
                            "coded, the frame has more than the 4 GiB an RLE header can address");
         put_u32(frame->header + 4 + 4 * (size_t)i, (uint32_t)frame->size);
-        frame->segments[i] = (dl_rle_piece){segment->data, segment->length};
+        frame->segments[i] = (dl_piece){segment->data, segment->length};
         frame->size += segment->length;
     }
     encoder->count = 0; /* a frame ends once */

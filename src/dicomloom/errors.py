@@ -107,6 +107,7 @@ _CLASSES: dict[str, type[DicomloomError]] = {
     "corrupt": CorruptError,
     "limit": LimitError,
     "unsupported": UnsupportedError,
+    "pixel": PixelError,
 }
 
 

@@ -40,6 +40,7 @@ typedef enum dl_status {
     DL_ERR_LIMIT,       /* a limit the caller set (depth, value size) was reached */
     DL_ERR_UNSUPPORTED, /* valid, but not something this build can read */
     DL_ERR_ARGUMENT,    /* the caller broke the contract */
+    DL_ERR_PIXEL,       /* a pixel does not fit what is said of it */
     DL_ERR_STOPPED      /* the caller asked to stop */
 } dl_status;
 

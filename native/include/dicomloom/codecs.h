@@ -18,6 +18,25 @@ typedef enum dl_vectors {
     DL_VECTORS_NONE      /* plain C */
 } dl_vectors;
 
+/* A part of a coded frame; frames that have several are all of them, one behind the other. */
+typedef struct dl_piece {
+    const uint8_t *data;
+    size_t size;
+} dl_piece;
+
+/* A frame for JPEG Lossless or JPEG-LS. Neither knows a sign: of signed samples the pattern of the
+ * lowest `bits` is coded, and decoding puts the sign back. Strides are bytes from the beginning of
+ * a row to that of the next. */
+typedef struct dl_raster {
+    uint32_t rows, columns; /* at most 65535 */
+    uint32_t samples;       /* of a pixel */
+    uint32_t sample_bytes;  /* 1 or 2 */
+    uint32_t bits;          /* BitsStored: 2 to 16, and no more than a sample has */
+    bool is_signed;         /* PixelRepresentation is 1 */
+} dl_raster;
+
+enum { DL_RASTER_SIDE = 65535 };
+
 /* --- RLE Lossless, PS3.5 Annex G ---------------------------------------------------------------
  */
 
@@ -32,15 +51,10 @@ typedef struct dl_rle_shape {
     uint32_t sample_bytes; /* 1, 2, 4 or 8 */
 } dl_rle_shape;
 
-typedef struct dl_rle_piece {
-    const uint8_t *data;
-    size_t size;
-} dl_rle_piece;
-
 /* A coded frame: the header and then each segment, one behind the other. */
 typedef struct dl_rle_frame {
     uint8_t header[DL_RLE_HEADER];
-    dl_rle_piece segments[DL_RLE_SEGMENTS];
+    dl_piece segments[DL_RLE_SEGMENTS];
     uint32_t count; /* of segments */
     uint64_t size;  /* of the whole */
 } dl_rle_frame;

@@ -17,6 +17,7 @@ cdef extern from "dicomloom/base.h" nogil:
         DL_ERR_LIMIT
         DL_ERR_UNSUPPORTED
         DL_ERR_ARGUMENT
+        DL_ERR_PIXEL
         DL_ERR_STOPPED
 
     ctypedef struct dl_error:
@@ -305,13 +306,13 @@ cdef extern from "dicomloom/codecs.h" nogil:
         uint32_t samples
         uint32_t sample_bytes
 
-    ctypedef struct dl_rle_piece:
+    ctypedef struct dl_piece:
         const uint8_t *data
         size_t size
 
     ctypedef struct dl_rle_frame:
         uint8_t header[64]
-        dl_rle_piece segments[15]
+        dl_piece segments[15]
         uint32_t count
         uint64_t size
 

@@ -11,6 +11,7 @@ cdef dict CODES = {
     DL_ERR_LIMIT: "limit",
     DL_ERR_UNSUPPORTED: "unsupported",
     DL_ERR_ARGUMENT: "argument",
+    DL_ERR_PIXEL: "pixel",
     DL_ERR_STOPPED: "stopped",
 }
 

@@ -1,0 +1,45 @@
+/* Bits of entropy-coded segments, the most significant first, stuffed as ISO/IEC 10918-1 (F.1.2.3:
+ * a byte 0 behind each 0xFF) or 14495-1 (A.1: a bit 0 behind each 0xFF) ask. */
+#ifndef DICOMLOOM_CODECS_BITIO_H
+#define DICOMLOOM_CODECS_BITIO_H
+
+#include "dicomloom/base.h"
+
+/* Eight bytes, the first the most significant. */
+static inline uint64_t dl_load_be64(const uint8_t *p) {
+#if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t value;
+    memcpy(&value, p, sizeof value);
+    return __builtin_bswap64(value);
+#else
+    return dl_load_u64(p, true);
+#endif
+}
+
+static inline void dl_store_be64(uint8_t *p, uint64_t value) {
+#if defined(__GNUC__) && defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    value = __builtin_bswap64(value);
+    memcpy(p, &value, sizeof value);
+#else
+    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(value >> (56 - 8 * i));
+#endif
+}
+
+/* Whether any byte is 0xFF. Never misses one; exact. */
+static inline bool dl_has_ff(uint64_t value) {
+    uint64_t inverted = ~value; /* a byte of 0 there */
+    return ((inverted - 0x0101010101010101) & value & 0x8080808080808080) != 0;
+}
+
+/* How many bits stand before the highest that is set; 64 for 0. */
+static inline unsigned dl_leading_zeros(uint64_t value) {
+#if defined(__GNUC__)
+    return value ? (unsigned)__builtin_clzll(value) : 64;
+#else
+    unsigned n = 64;
+    for (; value; value >>= 1) n--;
+    return n;
+#endif
+}
+
+#endif
