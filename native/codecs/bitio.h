@@ -42,4 +42,38 @@ static inline unsigned dl_leading_zeros(uint64_t value) {
 #endif
 }
 
+/* --- byte stuffing, ISO/IEC 10918-1 ------------------------------------------------------------
+ */
+
+typedef struct dl_bit_writer {
+    uint64_t bits;  /* the lowest `count` are still to be written */
+    unsigned count; /* at most 7 between calls */
+    uint8_t *at;
+} dl_bit_writer;
+
+enum { DL_PUT_MOST = 16 }; /* bytes that dl_put may write */
+
+/* 1 to 56 bits; `value` has none above. Fewer than 8 bits remain unwritten. */
+static inline void dl_put(dl_bit_writer *writer, uint64_t value, unsigned length) {
+    writer->bits = writer->bits << length | value;
+    writer->count += length;
+    uint64_t word = writer->bits << (64 - writer->count);
+    if (DL_LIKELY(!dl_has_ff(word))) {
+        dl_store_be64(writer->at, word);
+        writer->at += writer->count / 8;
+    } else {
+        for (unsigned i = writer->count / 8; i > 0; i--, word <<= 8) {
+            *writer->at++ = (uint8_t)(word >> 56);
+            if (word >> 56 == 0xFF) *writer->at++ = 0;
+        }
+    }
+    writer->count %= 8;
+}
+
+/* The last byte is filled with ones (F.1.2.3). */
+static inline void dl_put_end(dl_bit_writer *writer) {
+    unsigned missing = 8 - writer->count;
+    if (missing < 8) dl_put(writer, (1u << missing) - 1, missing);
+}
+
 #endif
