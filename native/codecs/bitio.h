@@ -93,4 +93,38 @@ typedef struct dl_bit_unstuffer {
  * fill a byte waits. It stands at a marker, or at the end, when it gives none. */
 size_t dl_unstuff_bits(dl_bit_unstuffer *unstuffer, uint8_t *out, size_t room);
 
+/* --- byte stuffing, ISO/IEC 10918-1 ------------------------------------------------------------
+ */
+
+typedef struct dl_byte_stuffer {
+    uint64_t bits;  /* the lowest `count` are still to be written */
+    unsigned count; /* at most 7 between calls */
+    uint8_t *at;
+} dl_byte_stuffer;
+
+enum { DL_PUT_STUFFED_MOST = 16 }; /* bytes that dl_put_stuffed may write */
+
+/* 1 to 56 bits; `value` has none above. Fewer than 8 bits remain unwritten. */
+static inline void dl_put_stuffed(dl_byte_stuffer *writer, uint64_t value, unsigned length) {
+    writer->bits = writer->bits << length | value;
+    writer->count += length;
+    uint64_t word = writer->bits << (64 - writer->count);
+    if (DL_LIKELY(!dl_has_ff(word))) {
+        dl_store_be64(writer->at, word);
+        writer->at += writer->count / 8;
+    } else {
+        for (unsigned i = writer->count / 8; i > 0; i--, word <<= 8) {
+            *writer->at++ = (uint8_t)(word >> 56);
+            if (word >> 56 == 0xFF) *writer->at++ = 0;
+        }
+    }
+    writer->count %= 8;
+}
+
+/* The last byte is filled with ones (F.1.2.3). */
+static inline void dl_put_stuffed_end(dl_byte_stuffer *writer) {
+    unsigned missing = 8 - writer->count;
+    if (missing < 8) dl_put_stuffed(writer, (1u << missing) - 1, missing);
+}
+
 #endif
