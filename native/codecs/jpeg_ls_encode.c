@@ -6,8 +6,9 @@
 #include "raster.h"
 
 enum {
-    HEADER_MOST = 64, /* SOI, SOF55, DRI and SOS, or a marker between restart intervals */
-    SPILL = 8,        /* bytes that storing eight at once may reach beyond */
+    HEADER_MOST = 80,   /* all marker segments of a frame, or what stands between intervals */
+    DEFAULTS_SURE = 12, /* bits with which all decoders have the same defaults */
+    SPILL = 8,          /* bytes that storing eight at once may reach beyond */
     NEAR_MOST = 255
 };
 
@@ -123,6 +124,15 @@ static uint8_t *put_frame_header(uint8_t *at, const dl_raster *raster, uint32_t 
     return at;
 }
 
+/* LSE (C.2.4.1.1) with what would hold without it: with more than 12 bits, decoders are known that
+ * have other defaults. */
+static uint8_t *put_presets(uint8_t *at, const dl_ls_parameters *p) {
+    at = put16(put_marker(at, DL_LSE), 13);
+    *at++ = 1;
+    at = put16(put16(at, (uint32_t)p->maxval), (uint32_t)p->t1);
+    return put16(put16(put16(at, (uint32_t)p->t2), (uint32_t)p->t3), (uint32_t)p->reset);
+}
+
 /* SOS (C.2.3) of `count` components from `first` on. */
 static uint8_t *put_scan_header(uint8_t *at, uint32_t first, uint32_t count,
                                 const dl_jpeg_ls_options *options) {
@@ -221,6 +231,8 @@ dl_status dl_jpeg_ls_encode_begin(dl_jpeg_ls_encoder *encoder, const dl_raster *
         if (status != DL_OK) break;
         if (i == 0)
             s->stuffer.out = put_frame_header(s->stuffer.out, raster, options->restart_rows);
+        if (i == 0 && raster->bits > DEFAULTS_SURE)
+            s->stuffer.out = put_presets(s->stuffer.out, &parameters);
         s->stuffer.out =
             put_scan_header(s->stuffer.out, i, raster->samples / encoder->scans, options);
     }
@@ -275,6 +287,22 @@ static void restart(dl_jpeg_ls_encoder *encoder, uint32_t row) {
     start_interval(encoder);
 }
 
+/* JPEG-LS knows no sign: an error of NEAR could turn the least of signed values into the greatest.
+ */
+static dl_status check_ends(const dl_jpeg_ls_encoder *encoder, const uint16_t *line,
+                            uint32_t number, dl_error *error) {
+    const uint32_t bits = encoder->raster.bits, near = encoder->options.near;
+    const int32_t half = (int32_t)1 << (bits - 1);
+    for (size_t i = 0; i < encoder->count; i++) {
+        if (line[i] + near < (uint32_t)half || line[i] >= (uint32_t)half + near) continue;
+        return dl_fail(error, DL_ERR_PIXEL, 0,
+                       "signed values within %u of %d or %d, the ends of BitsStored %u, could "
+                       "change sign by an error of %u: use JPEGLSLossless (row %u)",
+                       near, half - 1, -half, bits, near, number);
+    }
+    return DL_OK;
+}
+
 static dl_status encode_row(dl_jpeg_ls_encoder *encoder, const uint8_t *row, dl_error *error) {
     const dl_raster *raster = &encoder->raster;
     uint32_t number = raster->rows - encoder->rows_left, lines = encoder->lines * encoder->scans;
@@ -284,6 +312,8 @@ static dl_status encode_row(dl_jpeg_ls_encoder *encoder, const uint8_t *row, dl_
         const uint8_t *first = row + i * raster->sample_bytes;
         dl_status status = dl_raster_load(raster, first, number, lines, encoder->current[i],
                                           encoder->count, error);
+        if (status == DL_OK && encoder->options.near > 0 && raster->is_signed)
+            status = check_ends(encoder, encoder->current[i], number, error);
         if (status != DL_OK) return status;
     }
     for (uint32_t i = 0; i < lines; i++) {
