@@ -97,16 +97,17 @@ typedef struct dl_ls_lines {
  * zeros. */
 typedef struct dl_ls_input {
     const uint8_t *window;
-    size_t at; /* bits that were taken from it */
+    size_t at;   /* bits that were taken from it */
+    bool failed; /* no code begins with those at `at` */
 } dl_ls_input;
 
 typedef struct dl_ls_kernels {
     /* Codes a line; the writer has room for DL_LS_LONGEST bits a sample and DL_LS_SLACK bytes. */
     void (*encode)(dl_ls_model *model, const dl_ls_line *line, unsigned samples,
                    dl_bit_writer *writer);
-    /* Decodes a line. False: no code can begin with these bits; *column is where. */
-    bool (*decode)(dl_ls_model *model, const dl_ls_line *line, unsigned samples, dl_ls_input *input,
-                   size_t *column);
+    /* Decodes a line, unless the input fails. */
+    void (*decode)(dl_ls_model *model, const dl_ls_line *line, unsigned samples,
+                   dl_ls_input *input);
 } dl_ls_kernels;
 
 const dl_ls_kernels *dl_ls_kernels_get(dl_vectors vectors);

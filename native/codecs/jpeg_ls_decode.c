@@ -326,8 +326,7 @@ static dl_status lay_out(dl_jpeg_ls_decoder *d, dl_error *error) {
     return DL_OK;
 }
 
-static dl_status fail_at(const dl_jpeg_ls_decoder *d, uint32_t row, size_t column,
-                         dl_error *error) {
+static dl_status fail_at(const dl_jpeg_ls_decoder *d, uint32_t row, dl_error *error) {
     uint64_t taken = bits_taken(d), there = bits_there(d);
     if (d->ended && taken + DL_LS_LONGEST >= there) {
         size_t at = (size_t)(d->unstuffer.at - d->stream.data);
@@ -337,8 +336,8 @@ static dl_status fail_at(const dl_jpeg_ls_decoder *d, uint32_t row, size_t colum
     }
     size_t at = offset_of(d, taken);
     return dl_fail(error, DL_ERR_CORRUPT, at,
-                   "JPEG-LS: no code at byte %zu could be that of row %u, column %zu", at, row,
-                   column);
+                   "JPEG-LS: expected a code of row %u at byte %zu, no code begins like that", row,
+                   at);
 }
 
 /* The samples of one component, from every `pixel`th place of a line, through its table. */
@@ -371,11 +370,9 @@ static bool stores_as_it_is(const dl_jpeg_ls_decoder *d) {
 static dl_status decode_line(dl_jpeg_ls_decoder *d, uint32_t row, uint32_t index, dl_error *error) {
     const uint32_t pixel = d->lines.pixel;
     dl_ls_line line = dl_ls_line_begin(&d->lines, index, &d->model.run_index[index]);
-    size_t column = 0;
     fill(d, d->line_bytes);
-    if (!d->kernels->decode(&d->model, &line, pixel, &d->input, &column) ||
-        bits_taken(d) > bits_there(d))
-        return fail_at(d, row, column, error);
+    d->kernels->decode(&d->model, &line, pixel, &d->input);
+    if (d->input.failed || bits_taken(d) > bits_there(d)) return fail_at(d, row, error);
     dl_ls_line_end(&d->lines, index);
     if (stores_as_it_is(d)) {
         uint32_t bits = d->bits < d->raster->bits ? d->bits : d->raster->bits;

@@ -13,11 +13,14 @@ static const uint8_t RUN_LENGTHS[RUN_INDEX_MOST + 1] = {0, 0, 0, 0, 1,  1,  1,  
                                                         2, 3, 3, 3, 3,  4,  4,  5,  5,  6, 6,
                                                         7, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-/* 2^32 / N, rounded up, for N up to RESET; with A below 2^26 the quotient is exact. */
-#define UP(n) ((uint64_t)0x100000000 / (n) + 1)
-#define UP8(n) UP(n), UP(n + 1), UP(n + 2), UP(n + 3), UP(n + 4), UP(n + 5), UP(n + 6), UP(n + 7)
-static const uint64_t RECIPROCALS[DL_LS_RESET + 1] = {0,       UP8(1),  UP8(9),  UP8(17), UP8(25),
-                                                      UP8(33), UP8(41), UP8(49), UP8(57)};
+/* 2^32 / N, rounded so that A times it, shifted, is (A - 1) / N rounded down (and 0 where A is 0),
+ * as long as A is below 2^26. */
+#define DOWN(n) (uint32_t)(0xFFFFFFFF / (n))
+#define DOWN8(n)                                                                                   \
+    DOWN(n), DOWN(n + 1), DOWN(n + 2), DOWN(n + 3), DOWN(n + 4), DOWN(n + 5), DOWN(n + 6),         \
+        DOWN(n + 7)
+static const uint32_t RECIPROCALS[DL_LS_RESET + 1] = {
+    0, DOWN8(1), DOWN8(9), DOWN8(17), DOWN8(25), DOWN8(33), DOWN8(41), DOWN8(49), DOWN8(57)};
 
 static inline void interruption_update(dl_ls_interruption *context, int32_t error, int32_t mapped,
                                        bool flat, int32_t reset) {
@@ -29,6 +32,17 @@ static inline void interruption_update(dl_ls_interruption *context, int32_t erro
         context->nn >>= 1;
     }
     context->n++;
+}
+
+static inline void fill_run(uint16_t *pixels, const uint16_t *before, size_t run,
+                            unsigned samples) {
+    if (samples == 1) {
+        const uint16_t value = *before;
+        for (size_t i = 0; i < run; i++) pixels[i] = value;
+    } else {
+        for (size_t i = 0; i < run; i++)
+            memcpy(pixels + i * samples, before, samples * sizeof *pixels);
+    }
 }
 
 #define INLINE static inline __attribute__((always_inline))
