@@ -22,10 +22,10 @@ typedef struct dl_ls_parameters {
 /* Statistics of a context (A.2.1, A.6), and what coding its next sample needs to know of them. */
 typedef struct dl_ls_context {
     int32_t a, b; /* A, B */
-    uint16_t n;   /* N */
+    uint32_t n;   /* N */
     int8_t c;     /* C: correction of the prediction */
     uint8_t past; /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
-    int32_t flip; /* -1: errors are mapped the other way around (A.5.2), else 0 */
+    int8_t flip;  /* -1: errors are mapped the other way around (A.5.2), else 0 */
 } dl_ls_context;
 
 enum { DL_LS_SCALE = sizeof(dl_ls_context) }; /* indices of contexts are counted in bytes */
@@ -64,33 +64,41 @@ void dl_ls_model_start(dl_ls_model *model, const dl_ls_parameters *parameters,
 /* --- lines -------------------------------------------------------------------------------------
  */
 
-/* What the lines decide of each sample before its turn comes, in units of 16 bits. */
+/* What the lines decide of a sample before its turn comes. */
 typedef struct dl_ls_plan {
-    /* 81 Q1 + 9 Q2, what the line above says of the context; when coding with the usual parameters
-     * the absolute value of the whole. In DL_LS_SCALE. */
-    int16_t *context;
-    /* Coding with the usual parameters: the error, of the context's sign and without C, and between
-     * which values C does not lead beyond 0 and MAXVAL. Else the smaller and the larger of Rb and
-     * Rc: Ra + Rb minus what of them is nearest to Ra is the median of A.4.1. */
-    int16_t *error, *least, *most;
+    /* 81 Q1 + 9 Q2, what the line above says of the context; coding with the usual parameters, the
+     * absolute value of the whole. In DL_LS_SCALE. */
+    int16_t context;
+    /* Rb; coding with the usual parameters, the error with the sign of the context and without C.
+     */
+    uint16_t base;
+    /* The smaller and the larger of Rb and Rc: Ra + Rb minus what of them is nearest to Ra is the
+     * median of A.4.1. Coding with the usual parameters, between which values (of int16_t) C does
+     * not lead beyond 0 and MAXVAL. */
+    uint16_t least, most;
 } dl_ls_plan;
+
+enum {
+    DL_LS_PLANNED = 128, /* pixels that are planned at once */
+    DL_LS_ROOM = DL_LS_PLANNED * DL_JPEG_LS_SAMPLES + 16
+};
 
 typedef struct dl_ls_line {
     const uint16_t *above;
     uint16_t *current; /* what is coded; near-lossless, what the decoder will have */
-    dl_ls_plan plan;
+    dl_ls_plan *plan;  /* room for DL_LS_ROOM */
     size_t width;
     uint32_t *run_index;
 } dl_ls_line;
 
-/* The lines of a row: the one above and the current one of each, and one plan for all of them. They
- * have a pixel of room before them, and one and what kernels read too much behind. */
+/* The lines of a row: the one above and the current one of each. They have a pixel of room before
+ * them, and one and what kernels read too much behind. */
 typedef struct dl_ls_lines {
     uint32_t count, pixel; /* lines; samples of a pixel */
     size_t size;           /* samples of a line */
     dl_bytes room;
     uint16_t *above[DL_JPEG_LS_SAMPLES], *current[DL_JPEG_LS_SAMPLES];
-    dl_ls_plan plan;
+    dl_ls_plan plan[DL_LS_ROOM];
 } dl_ls_lines;
 
 /* Bits that are to be decoded, without stuffing. Behind the last there are DL_LS_SLACK bytes of
@@ -118,7 +126,7 @@ DL_NODISCARD dl_status dl_ls_lines_make(dl_ls_lines *lines, uint32_t count, uint
 /* Nothing above, as at the beginning of a scan. */
 void dl_ls_lines_clear(dl_ls_lines *lines);
 /* What stands beside the lines (A.2.1: Ra, Rc and Rd at the edges); then a kernel may run. */
-dl_ls_line dl_ls_line_begin(const dl_ls_lines *lines, uint32_t index, uint32_t *run_index);
+dl_ls_line dl_ls_line_begin(dl_ls_lines *lines, uint32_t index, uint32_t *run_index);
 /* The current line becomes the one above. */
 void dl_ls_line_end(dl_ls_lines *lines, uint32_t index);
 

@@ -347,7 +347,8 @@ static dl_status store(dl_jpeg_ls_decoder *d, const uint16_t *line, uint32_t ind
     const mapping *m = d->mapped[index];
     uint32_t component = d->chosen[index], bits = d->bits < raster->bits ? d->bits : raster->bits;
     uint8_t *out = d->out + row * d->stride + component * raster->sample_bytes;
-    uint16_t *picked = (uint16_t *)d->lines.plan.context; /* which the next line makes anew */
+    /* Which the next line makes anew. */
+    uint16_t *picked = d->lines.current[d->lines.count > 1 ? index : 0];
     if (m) bits = raster->bits;
     for (size_t i = 0; i < raster->columns; i++) {
         uint32_t value = line[i * d->lines.pixel];

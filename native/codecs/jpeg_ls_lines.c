@@ -34,14 +34,34 @@ static inline void interruption_update(dl_ls_interruption *context, int32_t erro
     context->n++;
 }
 
-static inline void fill_run(uint16_t *pixels, const uint16_t *before, size_t run,
-                            unsigned samples) {
+static inline size_t smallest(size_t a, size_t b) { return a < b ? a : b; }
+
+/* How many samples are alike in both, from the first on. */
+static size_t equal_samples(const uint16_t *a, const uint16_t *b, size_t count) {
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        uint64_t x, y;
+        memcpy(&x, a + i, sizeof x);
+        memcpy(&y, b + i, sizeof y);
+        if (x != y) break;
+    }
+    while (i < count && a[i] == b[i]) i++;
+    return i;
+}
+
+/* A pixel again and again. */
+static void fill_run(uint16_t *pixels, const uint16_t *before, size_t run, unsigned samples) {
+    const size_t count = run * samples;
+    if (run == 0) return;
     if (samples == 1) {
         const uint16_t value = *before;
-        for (size_t i = 0; i < run; i++) pixels[i] = value;
-    } else {
-        for (size_t i = 0; i < run; i++)
-            memcpy(pixels + i * samples, before, samples * sizeof *pixels);
+        for (size_t i = 0; i < count; i++) pixels[i] = value;
+        return;
+    }
+    memcpy(pixels, before, samples * sizeof *pixels);
+    for (size_t done = samples, more; done < count; done += more) {
+        more = smallest(done, count - done);
+        memcpy(pixels + done, pixels, more * sizeof *pixels);
     }
 }
 

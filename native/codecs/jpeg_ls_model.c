@@ -79,7 +79,7 @@ void dl_ls_model_start(dl_ls_model *model, const dl_ls_parameters *parameters,
     memset(model->run_index, 0, sizeof model->run_index);
 }
 
-enum { SLACK = 16, PLANS = 4 }; /* SLACK: places that kernels may read and write behind a line */
+enum { SLACK = 16 }; /* places behind a line that kernels may read */
 
 static size_t pitch_of(const dl_ls_lines *lines) { return lines->size + 2 * lines->pixel + SLACK; }
 
@@ -90,7 +90,7 @@ dl_status dl_ls_lines_make(dl_ls_lines *lines, uint32_t count, uint32_t pixel, u
     lines->size = (size_t)columns * pixel;
     size_t pitch = pitch_of(lines);
     lines->room.length = 0;
-    if (dl_bytes_reserve(&lines->room, (2 * count + PLANS) * pitch * sizeof(uint16_t)) != DL_OK)
+    if (dl_bytes_reserve(&lines->room, 2 * count * pitch * sizeof(uint16_t)) != DL_OK)
         return dl_fail(error, DL_ERR_MEMORY, 0, "no memory for a row of JPEG-LS");
     uint16_t *next = (uint16_t *)(void *)lines->room.data + pixel;
     for (uint32_t i = 0; i < count; i++) {
@@ -98,8 +98,6 @@ dl_status dl_ls_lines_make(dl_ls_lines *lines, uint32_t count, uint32_t pixel, u
         lines->current[i] = next + pitch;
         next += 2 * pitch;
     }
-    int16_t *plan = (int16_t *)next - pixel;
-    lines->plan = (dl_ls_plan){plan, plan + pitch, plan + 2 * pitch, plan + 3 * pitch};
     dl_ls_lines_clear(lines);
     return DL_OK;
 }
@@ -109,7 +107,7 @@ void dl_ls_lines_clear(dl_ls_lines *lines) {
         memset(lines->above[i] - lines->pixel, 0, pitch_of(lines) * sizeof(uint16_t));
 }
 
-dl_ls_line dl_ls_line_begin(const dl_ls_lines *lines, uint32_t index, uint32_t *run_index) {
+dl_ls_line dl_ls_line_begin(dl_ls_lines *lines, uint32_t index, uint32_t *run_index) {
     uint16_t *above = lines->above[index], *current = lines->current[index];
     const size_t size = lines->size, pixel = lines->pixel;
     memcpy(above + size, above + size - pixel, pixel * sizeof *above);

@@ -1,16 +1,17 @@
-/* Plans of lines of JPEG-LS, see dl_ls_plan: what needs no sample of the line to be decoded first.
- */
+/* Plans of samples of JPEG-LS, see dl_ls_plan: what needs no sample to be decoded first. */
 #ifndef DICOMLOOM_CODECS_JPEG_LS_PLAN_H
 #define DICOMLOOM_CODECS_JPEG_LS_PLAN_H
 
 #include "jpeg_ls.h"
 #include "planes.h"
 
+/* Of `count` samples from `first` on, line->plan[0] being that of the first. */
+typedef void dl_ls_planner(const dl_ls_model *model, const dl_ls_line *line, size_t samples,
+                           size_t first, size_t count);
+
 typedef struct dl_ls_planners {
-    /* For decoding, and for near-lossless coding: context, least, most. */
-    void (*above)(const dl_ls_model *model, const dl_ls_line *line, size_t samples);
-    /* For coding with the usual parameters: context, error, least, most. */
-    void (*whole)(const dl_ls_model *model, const dl_ls_line *line, size_t samples);
+    dl_ls_planner *above; /* for decoding, and for near-lossless coding */
+    dl_ls_planner *whole; /* for coding with the usual parameters */
 } dl_ls_planners;
 
 extern const dl_ls_planners dl_ls_planners_plain;

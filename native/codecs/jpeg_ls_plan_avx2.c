@@ -15,7 +15,18 @@ AVX2 __m256i load(const uint16_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
-AVX2 void store(int16_t *p, __m256i v) { _mm256_storeu_si256((__m256i *)(void *)p, v); }
+/* Sixteen plans, of which each vector has one part. */
+AVX2 void store(dl_ls_plan *plan, __m256i context, __m256i base, __m256i least, __m256i most) {
+    __m256i low = _mm256_unpacklo_epi16(context, base), high = _mm256_unpackhi_epi16(context, base);
+    __m256i from = _mm256_unpacklo_epi16(least, most), to = _mm256_unpackhi_epi16(least, most);
+    __m256i a = _mm256_unpacklo_epi32(low, from), b = _mm256_unpackhi_epi32(low, from);
+    __m256i c = _mm256_unpacklo_epi32(high, to), d = _mm256_unpackhi_epi32(high, to);
+    __m256i *into = (__m256i *)(void *)plan;
+    _mm256_storeu_si256(into, _mm256_permute2x128_si256(a, b, 0x20));
+    _mm256_storeu_si256(into + 1, _mm256_permute2x128_si256(c, d, 0x20));
+    _mm256_storeu_si256(into + 2, _mm256_permute2x128_si256(a, b, 0x31));
+    _mm256_storeu_si256(into + 3, _mm256_permute2x128_si256(c, d, 0x31));
+}
 
 AVX2 limits limits_of(const dl_ls_model *model) {
     const dl_ls_parameters *p = &model->parameters;
@@ -49,28 +60,27 @@ AVX2 __m256i context(__m256i rb, __m256i rc, __m256i rd, const limits *l) {
                             weighted(region(rb, biased(rc), l), 9));
 }
 
-KERNEL void above(const dl_ls_model *model, const dl_ls_line *line, size_t samples) {
+KERNEL void above(const dl_ls_model *model, const dl_ls_line *line, size_t samples, size_t first,
+                  size_t count) {
     if (model->parameters.t3 > INT16_MAX) {
-        dl_ls_planners_plain.above(model, line, samples);
+        dl_ls_planners_plain.above(model, line, samples, first, count);
         return;
     }
-    const size_t count = line->width * samples;
     const limits l = limits_of(model);
     for (size_t i = 0; i < count; i += 16) {
-        const uint16_t *at = line->above + i;
+        const uint16_t *at = line->above + first + i;
         __m256i rb = load(at), rc = load(at - samples), rd = load(at + samples);
-        store(line->plan.context + i, context(rb, rc, rd, &l));
-        store(line->plan.least + i, _mm256_min_epu16(rb, rc));
-        store(line->plan.most + i, _mm256_max_epu16(rb, rc));
+        store(line->plan + i, context(rb, rc, rd, &l), rb, _mm256_min_epu16(rb, rc),
+              _mm256_max_epu16(rb, rc));
     }
 }
 
-KERNEL void whole(const dl_ls_model *model, const dl_ls_line *line, size_t samples) {
-    const size_t count = line->width * samples;
+KERNEL void whole(const dl_ls_model *model, const dl_ls_line *line, size_t samples, size_t first,
+                  size_t count) {
     const limits l = limits_of(model);
     const __m256i maxval = _mm256_set1_epi16((int16_t)model->parameters.maxval);
     for (size_t i = 0; i < count; i += 16) {
-        const uint16_t *at = line->above + i, *now = line->current + i;
+        const uint16_t *at = line->above + first + i, *now = line->current + first + i;
         __m256i ra = load(now - samples), rb = load(at), rc = load(at - samples);
         __m256i index = _mm256_add_epi16(context(rb, rc, load(at + samples), &l),
                                          weighted(region(biased(rc), biased(ra), &l), 1));
@@ -82,11 +92,10 @@ KERNEL void whole(const dl_ls_model *model, const dl_ls_line *line, size_t sampl
         __m256i error = _mm256_xor_si256(_mm256_sub_epi16(load(now), below), sign);
         __m256i least =
             _mm256_min_epu16(_mm256_blendv_epi8(below, beyond, sign), _mm256_set1_epi16(128));
-        store(line->plan.context + i, _mm256_abs_epi16(index));
-        store(line->plan.error + i, _mm256_sub_epi16(error, sign));
-        store(line->plan.least + i, _mm256_sub_epi16(_mm256_setzero_si256(), least));
-        store(line->plan.most + i,
-              _mm256_min_epu16(_mm256_blendv_epi8(beyond, below, sign), _mm256_set1_epi16(127)));
+        __m256i most =
+            _mm256_min_epu16(_mm256_blendv_epi8(beyond, below, sign), _mm256_set1_epi16(127));
+        store(line->plan + i, _mm256_abs_epi16(index), _mm256_sub_epi16(error, sign),
+              _mm256_sub_epi16(_mm256_setzero_si256(), least), most);
     }
 }
 
