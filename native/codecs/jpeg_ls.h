@@ -21,11 +21,11 @@ typedef struct dl_ls_parameters {
 
 /* Statistics of a context (A.2.1, A.6), and what coding its next sample needs to know of them. */
 typedef struct dl_ls_context {
-    int32_t a, b; /* A, B */
-    uint32_t n;   /* N */
-    int8_t c;     /* C: correction of the prediction */
-    uint8_t past; /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
-    int8_t flip;  /* -1: errors are mapped the other way around (A.5.2), else 0 */
+    int16_t b, c;          /* B; and C, the correction of the prediction */
+    int16_t slope, unused; /* below 0 where 2 B <= -N: see flip() */
+    int32_t a;             /* A */
+    uint32_t n;            /* N */
+    uint8_t past;          /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
 } dl_ls_context;
 
 enum { DL_LS_SCALE = sizeof(dl_ls_context) }; /* indices of contexts are counted in bytes */
