@@ -141,7 +141,7 @@ dl_status dl_jpeg_lossless_encode_begin(dl_jpeg_lossless_encoder *encoder, const
     encoder->raster = *raster;
     encoder->options = *options;
     encoder->options.restart_rows = interval_of(raster, options);
-    uint16_t sign = raster->is_signed ? (uint16_t)(1u << (raster->bits - 1)) : 0;
+    uint16_t sign = (uint16_t)(raster->is_signed ? 1u << (raster->bits - 1) : 0u);
     encoder->form =
         (dl_form){raster->sample_bytes, options->shift, (uint16_t)((1u << raster->bits) - 1), sign};
     encoder->count = count;

@@ -225,6 +225,17 @@ static uint32_t find_code(const dl_lookup *lookup, uint32_t component, uint64_t 
     return i;
 }
 
+/* Whether the last bits of a segment begin a code that is longer than they are. */
+static bool may_go_on(const dl_lookup *lookup, uint32_t component, uint64_t bits, uint32_t left) {
+    for (uint32_t i = 0; i < lookup->huffman[component].count; i++) {
+        dl_code code = lookup->codes[component][i];
+        if (code.length <= left) continue;
+        if (left == 0 || bits >> (64 - left) == (uint64_t)code.bits >> (code.length - left))
+            return true;
+    }
+    return false;
+}
+
 static dl_status read_one(dl_symbol_reader *reader, const dl_lookup *lookup, uint32_t component,
                           uint16_t *value, uint8_t *category) {
     const dl_huffman *table = &lookup->huffman[component];
@@ -233,12 +244,13 @@ static dl_status read_one(dl_symbol_reader *reader, const dl_lookup *lookup, uin
         reader->bits |= (uint64_t)*reader->next++ << (56 - reader->left);
     uint32_t found = find_code(lookup, component, reader->bits);
     if (found == table->count)
-        return reader->left < DL_CODE_BITS ? DL_ERR_TRUNCATED : DL_ERR_CORRUPT;
+        return may_go_on(lookup, component, reader->bits, reader->left) ? DL_ERR_TRUNCATED
+                                                                        : DL_ERR_CORRUPT;
     unsigned size = table->values[found], extra = size < 16 ? size : 0;
     unsigned total = lookup->codes[component][found].length + extra;
     if (total > reader->left) return DL_ERR_TRUNCATED;
     *category = (uint8_t)size;
-    *value = size < 16 ? (uint16_t)(reader->bits >> (64 - total)) : 0x8000;
+    *value = (uint16_t)(reader->bits >> (64 - total));
     reader->sixteen = reader->sixteen || size == 16;
     reader->bits <<= total;
     reader->left -= total;
