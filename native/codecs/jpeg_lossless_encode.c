@@ -5,6 +5,12 @@
 #include "jpeg_lossless.h"
 #include "jpeg_markers.h"
 
+#if defined(__GNUC__)
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+#else
+#define ALWAYS_INLINE static inline
+#endif
+
 enum {
     NEAR = 512,         /* differences below it, of either sign, have a token in a table */
     NEAR_BITS = 0xFC00, /* set where a difference, with the bias NEAR, has none */
@@ -25,6 +31,7 @@ typedef enum stage { IDLE, COUNTING, CODING } stage;
 
 struct dl_jpeg_lossless_encoder {
     const dl_line_kernels *kernels;
+    bool has_bmi2;
     stage stage;
     dl_raster raster;
     dl_jpeg_lossless_options options;
@@ -112,7 +119,9 @@ dl_status dl_jpeg_lossless_bound(const dl_raster *raster, const dl_jpeg_lossless
 
 dl_jpeg_lossless_encoder *dl_jpeg_lossless_encoder_new(dl_vectors vectors) {
     dl_jpeg_lossless_encoder *encoder = calloc(1, sizeof *encoder);
-    if (encoder) encoder->kernels = dl_line_kernels_get(vectors);
+    if (!encoder) return NULL;
+    encoder->kernels = dl_line_kernels_get(vectors);
+    encoder->has_bmi2 = dl_has_bmi2(vectors);
     return encoder;
 }
 
@@ -264,7 +273,7 @@ static void choose_tables(dl_jpeg_lossless_encoder *encoder) {
 
 /* The code of the category, and behind it the low bits of the difference, or of one less where it
  * is negative (F.1.2.1.1). */
-static inline uint64_t token_of(const token_table *table, uint16_t difference, unsigned *length) {
+ALWAYS_INLINE uint64_t token_of(const token_table *table, uint16_t difference, unsigned *length) {
     unsigned category = dl_category(difference), extra = extra_bits(category);
     dl_code code = table->codes[category];
     uint32_t low = (uint32_t)difference - (difference >> 15);
@@ -397,34 +406,92 @@ typedef struct token_group {
     size_t size;                      /* a whole number of pixels, or tables are one */
 } token_group;
 
+typedef struct token {
+    uint64_t bits;
+    unsigned length;
+} token;
+
+ALWAYS_INLINE token near_token(const token_table *table, uint16_t biased) {
+    uint32_t entry = table->near[biased];
+    return (token){entry >> LENGTH_BITS, entry & NO_CODE};
+}
+
+ALWAYS_INLINE token far_token(const token_table *table, uint16_t biased) {
+    token made;
+    made.bits = token_of(table, (uint16_t)(biased - NEAR), &made.length);
+    return made;
+}
+
+ALWAYS_INLINE token join(token a, token b) {
+    return (token){a.bits << (b.length & 63) | b.bits, a.length + b.length};
+}
+
 /* Codes differences, which have the bias NEAR, from `at` on, while there is room. Returns how far
  * it came; SIZE_MAX where a category was never counted. */
-static size_t put_line(dl_bit_writer *writer, const uint16_t *biased, size_t at, size_t count,
-                       const token_group *group, const uint8_t *limit, uint64_t *bits) {
+ALWAYS_INLINE size_t put_groups(dl_bit_writer *writer, const uint16_t *biased, size_t at,
+                                size_t count, const token_group *group, const size_t size,
+                                const uint8_t *limit, uint64_t *bits) {
     const token_table *const *tables = group->tables;
-    size_t size = group->size;
-    while (at < count && writer->at <= limit) {
+    dl_bit_writer w = *writer; /* in registers: bytes may be anything, also what writer points to */
+    uint64_t total = 0;
+    while (at < count && w.at <= limit) {
         const uint16_t *d = biased + at;
-        if (DL_LIKELY(at + size <= count && ((d[0] | d[1] | d[2] | d[3]) & NEAR_BITS) == 0)) {
-            uint32_t a = tables[0]->near[d[0]], b = tables[1]->near[d[1]],
-                     c = tables[2]->near[d[2]], e = size == 4 ? tables[3]->near[d[3]] : 0;
-            unsigned first = a & NO_CODE, second = b & NO_CODE, third = c & NO_CODE,
-                     fourth = e & NO_CODE, length = first + second + third + fourth;
-            if (DL_LIKELY(length <= GROUP_BITS)) {
-                uint64_t low = (uint64_t)(c >> LENGTH_BITS) << fourth | e >> LENGTH_BITS;
-                uint64_t high = (uint64_t)(a >> LENGTH_BITS) << second | b >> LENGTH_BITS;
-                dl_put(writer, high << (third + fourth) | low, length);
-                *bits += length;
-                at += size;
-                continue;
-            }
-        }
         size_t some = count - at < size ? count - at : size;
-        if (!put_slowly(writer, d, some, tables, bits)) return SIZE_MAX;
+        if (DL_LIKELY(some == size)) {
+            bool near = ((d[0] | d[1] | d[2] | d[3]) & NEAR_BITS) == 0;
+            token a, b, c, e = {0, 0};
+            if (near) {
+                a = near_token(tables[0], d[0]);
+                b = near_token(tables[1], d[1]);
+                c = near_token(tables[2], d[2]);
+                if (size == 4) e = near_token(tables[3], d[3]);
+            } else {
+                a = far_token(tables[0], d[0]);
+                b = far_token(tables[1], d[1]);
+                c = far_token(tables[2], d[2]);
+                if (size == 4) e = far_token(tables[3], d[3]);
+            }
+            token first = join(a, b), second = size == 4 ? join(c, e) : c;
+            unsigned length = first.length + second.length;
+            if (DL_LIKELY(length <= GROUP_BITS)) {
+                dl_put(&w, join(first, second).bits, length);
+            } else if (first.length <= GROUP_BITS && second.length <= GROUP_BITS) {
+                dl_put(&w, first.bits, first.length);
+                dl_put(&w, second.bits, second.length);
+            } else {
+                some = 0;
+            }
+            total += some ? length : 0;
+            at += some;
+            if (DL_LIKELY(some > 0)) continue;
+            some = size;
+        }
+        if (!put_slowly(&w, d, some, tables, &total)) return SIZE_MAX;
         at += some;
     }
+    *writer = w;
+    *bits += total;
     return at;
 }
+
+typedef size_t put_line(dl_bit_writer *writer, const uint16_t *biased, size_t at, size_t count,
+                        const token_group *group, const uint8_t *limit, uint64_t *bits);
+
+static size_t put_plainly(dl_bit_writer *writer, const uint16_t *biased, size_t at, size_t count,
+                          const token_group *group, const uint8_t *limit, uint64_t *bits) {
+    if (group->size == 3) return put_groups(writer, biased, at, count, group, 3, limit, bits);
+    return put_groups(writer, biased, at, count, group, GROUP, limit, bits);
+}
+
+#ifdef DL_HAVE_AVX2
+/* The same with shifts that need no fixed register. */
+__attribute__((target("avx2,bmi,bmi2,lzcnt"))) static size_t
+put_quickly(dl_bit_writer *writer, const uint16_t *biased, size_t at, size_t count,
+            const token_group *group, const uint8_t *limit, uint64_t *bits) {
+    if (group->size == 3) return put_groups(writer, biased, at, count, group, 3, limit, bits);
+    return put_groups(writer, biased, at, count, group, GROUP, limit, bits);
+}
+#endif
 
 static dl_status other_rows(dl_jpeg_lossless_encoder *encoder, dl_error *error) {
     encoder->stage = IDLE;
@@ -436,13 +503,17 @@ static dl_status code_line(dl_jpeg_lossless_encoder *encoder, const token_group 
                            dl_error *error) {
     dl_bytes *coded = &encoder->coded;
     dl_bit_writer *writer = &encoder->writer;
+    put_line *put = put_plainly;
     uint64_t bits = 0;
+#ifdef DL_HAVE_AVX2
+    if (encoder->has_bmi2) put = put_quickly;
+#endif
     for (size_t at = 0; at < encoder->count;) {
         dl_status status = reserve(encoder, 2 * ROOM, error);
         if (status != DL_OK) return status;
         writer->at = coded->data + coded->length;
-        at = put_line(writer, encoder->differences, at, encoder->count, group,
-                      coded->data + coded->capacity - ROOM, &bits);
+        at = put(writer, encoder->differences, at, encoder->count, group,
+                 coded->data + coded->capacity - ROOM, &bits);
         if (at == SIZE_MAX || bits > encoder->bits_left) return other_rows(encoder, error);
         coded->length = (size_t)(writer->at - coded->data);
     }

@@ -66,3 +66,14 @@ const dl_line_kernels *dl_line_kernels_get(dl_vectors vectors) {
     (void)vectors;
     return &dl_line_kernels_plain;
 }
+
+bool dl_has_bmi2(dl_vectors vectors) {
+#ifdef DL_HAVE_AVX2
+    return vectors == DL_VECTORS_BEST && __builtin_cpu_supports("avx2") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("lzcnt");
+#else
+    (void)vectors;
+    return false;
+#endif
+}

@@ -6,6 +6,16 @@
 
 #include "bitio.h"
 
+#if defined(__GNUC__)
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+#else
+#define ALWAYS_INLINE static inline
+#endif
+
+/* Bits of all symbols of an entry, at most: of 56 bits, two entries leave as many as a lookup sees.
+ */
+enum { ENTRY_BITS = 22 };
+
 /* An entry: bits 0 to 5 how many bits its symbols have, 6 and 7 which component comes behind them,
  * 8 to 13 how far to shift right for the value of the first (that of the second ends with the
  * symbols), 16 to 20 and 24 to 28 their categories, 29 to 31 how many they are. Where it has none,
@@ -40,7 +50,7 @@ static void fill_second(const dl_lookup *lookup, uint32_t component, size_t end,
         dl_code code = lookup->codes[component][i];
         uint32_t category = table->values[i];
         if (code.length > bits) break;
-        if (category > 15) continue;
+        if (category > 15 || end + code.length + category > ENTRY_BITS) continue;
         unsigned free = bits - code.length;
         fill(entries + ((size_t)code.bits << free), (size_t)1 << free,
              entry_of(end + code.length + category, next, end, first, category, 2));
@@ -72,8 +82,8 @@ static void fill_table(const dl_lookup *lookup, uint32_t component, uint32_t *en
         dl_code code = lookup->codes[component][i];
         uint32_t category = table->values[i];
         if (code.length > width) break;
-        if (category > 15) continue;
         size_t end = code.length + category;
+        if (category > 15 || end > ENTRY_BITS) continue;
         uint32_t *range = entries + ((size_t)code.bits << (width - code.length));
         fill(range, (size_t)1 << (width - code.length), entry_of(end, next, end, category, 0, 1));
         if (end >= width) continue;
@@ -168,7 +178,7 @@ bool dl_symbols_over(dl_symbol_reader *reader) {
  */
 
 /* Two categories, and 0 for six places behind them. */
-static inline void put_categories(uint8_t *into, uint32_t entry) {
+ALWAYS_INLINE void put_categories(uint8_t *into, uint32_t entry) {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     uint64_t eight = entry >> 16;
     memcpy(into, &eight, sizeof eight);
@@ -179,32 +189,42 @@ static inline void put_categories(uint8_t *into, uint32_t entry) {
 #endif
 }
 
+/* Takes the symbols of an entry; of the bits, no more than that stands between two lookups. */
+#define STEP()                                                                                     \
+    do {                                                                                           \
+        values[at] = (uint16_t)(bits >> (entry >> 8 & 63));                                        \
+        values[at + 1] = (uint16_t)(bits >> (-entry & 63));                                        \
+        put_categories(categories + at, entry);                                                    \
+        bits <<= entry & 63;                                                                       \
+        left -= entry & 63;                                                                        \
+        at += entry >> 29;                                                                         \
+        if (!one_table) component = entry >> 6 & 3;                                                \
+    } while (0)
+
 /* Goes on until `stop` places are filled, or the buffer is nearly empty, or a symbol has no entry.
  */
-static inline size_t read_quickly(dl_symbol_reader *reader, const dl_lookup *lookup,
+ALWAYS_INLINE size_t read_entries(dl_symbol_reader *reader, const dl_lookup *lookup,
                                   uint16_t *values, uint8_t *categories, size_t at, size_t stop,
-                                  bool one_table) {
+                                  const bool one_table) {
     const uint32_t *entries = lookup->entries;
     const unsigned width = lookup->width, unseen = 64 - width;
     const uint8_t *next = reader->next, *end = reader->end;
     uint64_t bits = reader->bits;
     uint32_t left = reader->left, component = one_table ? 0 : (uint32_t)(at % lookup->components);
-    while (at < stop && end - next >= 8) {
-        size_t before = at;
+    if (end - next >= 8) {
         bits |= dl_load_be64(next) >> left;
         next += (63 - left) >> 3;
         left |= 56;
-        for (int i = 0; i < 2; i++) { /* both together have at most 54 bits */
-            const uint32_t *table = entries + ((size_t)component << width);
-            uint32_t entry = table[bits >> unseen];
-            values[at] = (uint16_t)(bits >> (entry >> 8 & 63));
-            values[at + 1] = (uint16_t)(bits >> (-entry & 63));
-            put_categories(categories + at, entry);
-            bits <<= entry & 63;
-            left -= entry & 63;
-            at += entry >> 29;
-            if (!one_table) component = entry >> 6 & 3;
-        }
+    }
+    while (at < stop && end - next >= 8) {
+        size_t before = at;
+        uint32_t entry = entries[((size_t)component << width) + (bits >> unseen)];
+        bits |= dl_load_be64(next) >> left; /* while that is loaded */
+        next += (63 - left) >> 3;
+        left |= 56;
+        STEP();
+        entry = entries[((size_t)component << width) + (bits >> unseen)];
+        STEP();
         if (at == before) break;
     }
     reader->next = next;
@@ -212,6 +232,22 @@ static inline size_t read_quickly(dl_symbol_reader *reader, const dl_lookup *loo
     reader->left = left;
     return at;
 }
+
+static size_t read_plainly(dl_symbol_reader *reader, const dl_lookup *lookup, uint16_t *values,
+                           uint8_t *categories, size_t at, size_t stop) {
+    return lookup->tables == 1 ? read_entries(reader, lookup, values, categories, at, stop, true)
+                               : read_entries(reader, lookup, values, categories, at, stop, false);
+}
+
+#ifdef DL_HAVE_AVX2
+/* The same with shifts that need no fixed register. */
+__attribute__((target("avx2,bmi,bmi2,lzcnt"))) static size_t
+read_quickly(dl_symbol_reader *reader, const dl_lookup *lookup, uint16_t *values,
+             uint8_t *categories, size_t at, size_t stop) {
+    return lookup->tables == 1 ? read_entries(reader, lookup, values, categories, at, stop, true)
+                               : read_entries(reader, lookup, values, categories, at, stop, false);
+}
+#endif
 
 /* Which code the next bits begin with; the number of codes if none. */
 static uint32_t find_code(const dl_lookup *lookup, uint32_t component, uint64_t bits) {
@@ -263,11 +299,14 @@ dl_status dl_symbols_read(dl_symbol_reader *reader, const dl_lookup *lookup, uin
     if (more < safe) stop = count + more > safe ? count + more - safe : 0;
     if (stop > count) stop = count;
     reader->sixteen = false;
+    size_t (*quick)(dl_symbol_reader *, const dl_lookup *, uint16_t *, uint8_t *, size_t, size_t) =
+        read_plainly;
+#ifdef DL_HAVE_AVX2
+    if (reader->has_bmi2) quick = read_quickly;
+#endif
     while (*at < count) {
         if (*at < stop && reader->end - reader->next < 8 && !reader->ended) fill_buffer(reader);
-        *at = lookup->tables == 1
-                  ? read_quickly(reader, lookup, values, categories, *at, stop, true)
-                  : read_quickly(reader, lookup, values, categories, *at, stop, false);
+        *at = quick(reader, lookup, values, categories, *at, stop);
         if (*at >= count) break;
         if (*at < stop && reader->end - reader->next < 8 && !reader->ended) continue;
         dl_status status = read_one(reader, lookup, (uint32_t)(*at % lookup->components),
