@@ -10,6 +10,13 @@
 #define DL_HAVE_AVX2 1
 #endif
 
+/* For loops that are made several times, with other constants or for another processor. */
+#if defined(__GNUC__)
+#define DL_ALWAYS_INLINE __attribute__((always_inline)) static inline
+#else
+#define DL_ALWAYS_INLINE static inline
+#endif
+
 enum {
     DL_COMPONENTS = 4,  /* of a scan, at most (B.2.3) */
     DL_CATEGORIES = 17, /* of differences: 0 to 16 (table H.2) */

@@ -5,12 +5,6 @@
 #include "jpeg_lossless.h"
 #include "jpeg_markers.h"
 
-#if defined(__GNUC__)
-#define ALWAYS_INLINE __attribute__((always_inline)) static inline
-#else
-#define ALWAYS_INLINE static inline
-#endif
-
 enum {
     NEAR = 512,         /* differences below it, of either sign, have a token in a table */
     NEAR_BITS = 0xFC00, /* set where a difference, with the bias NEAR, has none */
@@ -273,7 +267,8 @@ static void choose_tables(dl_jpeg_lossless_encoder *encoder) {
 
 /* The code of the category, and behind it the low bits of the difference, or of one less where it
  * is negative (F.1.2.1.1). */
-ALWAYS_INLINE uint64_t token_of(const token_table *table, uint16_t difference, unsigned *length) {
+DL_ALWAYS_INLINE uint64_t token_of(const token_table *table, uint16_t difference,
+                                   unsigned *length) {
     unsigned category = dl_category(difference), extra = extra_bits(category);
     dl_code code = table->codes[category];
     uint32_t low = (uint32_t)difference - (difference >> 15);
@@ -411,26 +406,26 @@ typedef struct token {
     unsigned length;
 } token;
 
-ALWAYS_INLINE token near_token(const token_table *table, uint16_t biased) {
+DL_ALWAYS_INLINE token near_token(const token_table *table, uint16_t biased) {
     uint32_t entry = table->near[biased];
     return (token){entry >> LENGTH_BITS, entry & NO_CODE};
 }
 
-ALWAYS_INLINE token far_token(const token_table *table, uint16_t biased) {
+DL_ALWAYS_INLINE token far_token(const token_table *table, uint16_t biased) {
     token made;
     made.bits = token_of(table, (uint16_t)(biased - NEAR), &made.length);
     return made;
 }
 
-ALWAYS_INLINE token join(token a, token b) {
+DL_ALWAYS_INLINE token join(token a, token b) {
     return (token){a.bits << (b.length & 63) | b.bits, a.length + b.length};
 }
 
 /* Codes differences, which have the bias NEAR, from `at` on, while there is room. Returns how far
  * it came; SIZE_MAX where a category was never counted. */
-ALWAYS_INLINE size_t put_groups(dl_bit_writer *writer, const uint16_t *biased, size_t at,
-                                size_t count, const token_group *group, const size_t size,
-                                const uint8_t *limit, uint64_t *bits) {
+DL_ALWAYS_INLINE size_t put_groups(dl_bit_writer *writer, const uint16_t *biased, size_t at,
+                                   size_t count, const token_group *group, const size_t size,
+                                   const uint8_t *limit, uint64_t *bits) {
     const token_table *const *tables = group->tables;
     dl_bit_writer w = *writer; /* in registers: bytes may be anything, also what writer points to */
     uint64_t total = 0;

@@ -6,12 +6,6 @@
 
 #include "bitio.h"
 
-#if defined(__GNUC__)
-#define ALWAYS_INLINE __attribute__((always_inline)) static inline
-#else
-#define ALWAYS_INLINE static inline
-#endif
-
 /* Bits of all symbols of an entry, at most: of 56 bits, two entries leave as many as a lookup sees.
  */
 enum { ENTRY_BITS = 22 };
@@ -178,7 +172,7 @@ bool dl_symbols_over(dl_symbol_reader *reader) {
  */
 
 /* Two categories, and 0 for six places behind them. */
-ALWAYS_INLINE void put_categories(uint8_t *into, uint32_t entry) {
+DL_ALWAYS_INLINE void put_categories(uint8_t *into, uint32_t entry) {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     uint64_t eight = entry >> 16;
     memcpy(into, &eight, sizeof eight);
@@ -189,47 +183,40 @@ ALWAYS_INLINE void put_categories(uint8_t *into, uint32_t entry) {
 #endif
 }
 
-/* Takes the symbols of an entry; of the bits, no more than that stands between two lookups. */
-#define STEP()                                                                                     \
-    do {                                                                                           \
-        values[at] = (uint16_t)(bits >> (entry >> 8 & 63));                                        \
-        values[at + 1] = (uint16_t)(bits >> (-entry & 63));                                        \
-        put_categories(categories + at, entry);                                                    \
-        bits <<= entry & 63;                                                                       \
-        left -= entry & 63;                                                                        \
-        at += entry >> 29;                                                                         \
-        if (!one_table) component = entry >> 6 & 3;                                                \
-    } while (0)
-
 /* Goes on until `stop` places are filled, or the buffer is nearly empty, or a symbol has no entry.
- */
-ALWAYS_INLINE size_t read_entries(dl_symbol_reader *reader, const dl_lookup *lookup,
-                                  uint16_t *values, uint8_t *categories, size_t at, size_t stop,
-                                  const bool one_table) {
+ * Of `left` only the lowest six bits count, as with a shift. Bits are filled up while an entry is
+ * loaded, which has to wait for nothing but the shift by the entry before. */
+DL_ALWAYS_INLINE size_t read_entries(dl_symbol_reader *reader, const dl_lookup *lookup,
+                                     uint16_t *values, uint8_t *categories, size_t at, size_t stop,
+                                     const bool one_table) {
     const uint32_t *entries = lookup->entries;
     const unsigned width = lookup->width, unseen = 64 - width;
-    const uint8_t *next = reader->next, *end = reader->end;
-    uint64_t bits = reader->bits;
-    uint32_t left = reader->left, component = one_table ? 0 : (uint32_t)(at % lookup->components);
-    if (end - next >= 8) {
-        bits |= dl_load_be64(next) >> left;
-        next += (63 - left) >> 3;
-        left |= 56;
-    }
-    while (at < stop && end - next >= 8) {
-        size_t before = at;
+    if (reader->end - reader->next < 8) return at;
+    const uint8_t *next = reader->next, *safe = reader->end - 8;
+    uint64_t bits = reader->bits | dl_load_be64(next) >> reader->left;
+    uint32_t left = reader->left | 56,
+             component = one_table ? 0 : (uint32_t)(at % lookup->components);
+    next += (63 - reader->left) >> 3;
+    while (at < stop && next <= safe) {
         uint32_t entry = entries[((size_t)component << width) + (bits >> unseen)];
-        bits |= dl_load_be64(next) >> left; /* while that is loaded */
-        next += (63 - left) >> 3;
+        bits |= dl_load_be64(next) >> (left & 63);
+        next += (~left & 63) >> 3;
         left |= 56;
-        STEP();
-        entry = entries[((size_t)component << width) + (bits >> unseen)];
-        STEP();
-        if (at == before) break;
+        for (int i = 0; i < 2; i++) {
+            if (i > 0) entry = entries[((size_t)component << width) + (bits >> unseen)];
+            values[at] = (uint16_t)(bits >> (entry >> 8 & 63));
+            values[at + 1] = (uint16_t)(bits >> (-entry & 63));
+            put_categories(categories + at, entry);
+            bits <<= entry & 63;
+            left -= entry;
+            at += entry >> 29;
+            if (!one_table) component = entry >> 6 & 3;
+        }
+        if (entry >> 29 == 0) break; /* if the first was none, so is the second */
     }
     reader->next = next;
     reader->bits = bits;
-    reader->left = left;
+    reader->left = left & 63;
     return at;
 }
 
