@@ -11,6 +11,7 @@ enum {
     LENGTH_BITS = 6,    /* of a token in a table; its bits stand above */
     GROUP = 4,          /* tokens that are put at once, if they are not too long for that */
     GROUP_BITS = 56,
+    RUN = 16,                       /* differences of 0 that are put at once */
     ROOM = 2 * DL_PUT_MOST * GROUP, /* bytes that a group may take */
     NO_CODE = 63,                   /* the length of a token of a category that was not counted */
     HEADERS = 256                   /* bytes of all segments before the scan, at most */
@@ -227,7 +228,8 @@ dl_status dl_jpeg_lossless_encode_count(dl_jpeg_lossless_encoder *encoder, const
 /* --- tables and headers ------------------------------------------------------------------------
  */
 
-static unsigned extra_bits(unsigned category) { return category < 16 ? category : 0; }
+/* 16 has none (H.1.2.2). */
+DL_ALWAYS_INLINE unsigned extra_bits(unsigned category) { return category % 16; }
 
 /* Bits of all differences that were counted, coded with a table. */
 static uint64_t bits_of(const uint64_t *counts, const dl_huffman *table) {
@@ -399,6 +401,8 @@ static bool put_slowly(dl_bit_writer *writer, const uint16_t *biased, size_t cou
 typedef struct token_group {
     const token_table *tables[GROUP]; /* of its first, second ... place */
     size_t size;                      /* a whole number of pixels, or tables are one */
+    uint64_t zeros;                   /* the code of RUN differences 0, where tables are one, */
+    unsigned zeros_length;            /* and its length; 0 where it is too long */
 } token_group;
 
 typedef struct token {
@@ -421,6 +425,14 @@ DL_ALWAYS_INLINE token join(token a, token b) {
     return (token){a.bits << (b.length & 63) | b.bits, a.length + b.length};
 }
 
+/* Whether the next RUN differences, with the bias NEAR, are all 0. */
+DL_ALWAYS_INLINE bool run_of_zeros(const uint16_t *biased) {
+    uint64_t four[RUN / 4], zeros = (uint64_t)NEAR << 48 | (uint64_t)NEAR << 32 | NEAR << 16 | NEAR;
+    memcpy(four, biased, sizeof four);
+    if (DL_LIKELY(four[0] != zeros)) return false;
+    return ((four[1] ^ zeros) | (four[2] ^ zeros) | (four[3] ^ zeros)) == 0;
+}
+
 /* Codes differences, which have the bias NEAR, from `at` on, while there is room. Returns how far
  * it came; SIZE_MAX where a category was never counted. */
 DL_ALWAYS_INLINE size_t put_groups(dl_bit_writer *writer, const uint16_t *biased, size_t at,
@@ -432,6 +444,12 @@ DL_ALWAYS_INLINE size_t put_groups(dl_bit_writer *writer, const uint16_t *biased
     while (at < count && w.at <= limit) {
         const uint16_t *d = biased + at;
         size_t some = count - at < size ? count - at : size;
+        if (group->zeros_length > 0 && run_of_zeros(d)) { /* never behind the end, which has 0 */
+            dl_put(&w, group->zeros, group->zeros_length);
+            total += group->zeros_length;
+            at += RUN;
+            continue;
+        }
         if (DL_LIKELY(some == size)) {
             bool near = ((d[0] | d[1] | d[2] | d[3]) & NEAR_BITS) == 0;
             token a, b, c, e = {0, 0};
@@ -536,9 +554,14 @@ dl_status dl_jpeg_lossless_encode_rows(dl_jpeg_lossless_encoder *encoder, const 
     if (encoder->stage == COUNTING) status = begin_coding(encoder, error);
     if (status == DL_OK) status = check_rows(encoder, count, stride, error);
     uint32_t samples = encoder->raster.samples, interval = encoder->options.restart_rows;
-    token_group group = {{NULL}, samples == 3 && encoder->tables > 1 ? 3 : GROUP};
+    token_group group = {{NULL}, samples == 3 && encoder->tables > 1 ? 3 : GROUP, 0, 0};
     for (uint32_t i = 0; i < GROUP; i++)
         group.tables[i] = &encoder->tokens[encoder->tables > 1 ? i % samples : 0];
+    dl_code zero = encoder->tokens[0].codes[0];
+    if (encoder->tables == 1 && RUN * zero.length <= GROUP_BITS) {
+        group.zeros_length = RUN * zero.length;
+        for (uint32_t i = 0; i < RUN; i++) group.zeros = group.zeros << zero.length | zero.bits;
+    }
     for (; count > 0 && status == DL_OK; count--, rows += stride) {
         if (!differences_of(encoder, rows, NEAR)) return other_rows(encoder, error);
         status = code_line(encoder, &group, error);
