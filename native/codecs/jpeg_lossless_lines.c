@@ -101,8 +101,7 @@ const dl_line_kernels *dl_line_kernels_get(dl_vectors vectors) {
 bool dl_has_bmi2(dl_vectors vectors) {
 #ifdef DL_HAVE_AVX2
     return vectors == DL_VECTORS_BEST && __builtin_cpu_supports("avx2") &&
-           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("lzcnt");
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 #else
     (void)vectors;
     return false;

@@ -228,7 +228,7 @@ static size_t read_plainly(dl_symbol_reader *reader, const dl_lookup *lookup, ui
 
 #ifdef DL_HAVE_AVX2
 /* The same with shifts that need no fixed register. */
-__attribute__((target("avx2,bmi,bmi2,lzcnt"))) static size_t
+__attribute__((target("avx2,bmi,bmi2"))) static size_t
 read_quickly(dl_symbol_reader *reader, const dl_lookup *lookup, uint16_t *values,
              uint8_t *categories, size_t at, size_t stop) {
     return lookup->tables == 1 ? read_entries(reader, lookup, values, categories, at, stop, true)

@@ -145,7 +145,7 @@ static size_t put_plainly(dl_bit_writer *writer, const uint16_t *biased, size_t 
 
 #ifdef DL_HAVE_AVX2
 /* The same with shifts that need no fixed register. */
-__attribute__((target("avx2,bmi,bmi2,lzcnt"))) static size_t
+__attribute__((target("avx2,bmi,bmi2"))) static size_t
 put_quickly(dl_bit_writer *writer, const uint16_t *biased, size_t at, size_t count,
             const dl_token_group *group, const uint8_t *limit, uint64_t *bits) {
     if (group->size == 3) return put_groups(writer, biased, at, count, group, 3, limit, bits);
