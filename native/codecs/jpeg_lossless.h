@@ -10,6 +10,13 @@
 #define DL_HAVE_AVX2 1
 #endif
 
+/* For loops that are made several times, with other constants or for another processor. */
+#if defined(__GNUC__)
+#define DL_ALWAYS_INLINE __attribute__((always_inline)) static inline
+#else
+#define DL_ALWAYS_INLINE static inline
+#endif
+
 enum {
     DL_COMPONENTS = 4,  /* of a scan, at most (B.2.3) */
     DL_CATEGORIES = 17, /* of differences: 0 to 16 (table H.2) */
@@ -72,6 +79,8 @@ typedef struct dl_line_kernels {
 } dl_line_kernels;
 
 const dl_line_kernels *dl_line_kernels_get(dl_vectors vectors);
+/* Whether shifts that need no fixed register are there and are to be used. */
+bool dl_has_bmi2(dl_vectors vectors);
 extern const dl_line_kernels dl_line_kernels_plain;
 #ifdef DL_HAVE_AVX2
 extern const dl_line_kernels dl_line_kernels_avx2;
@@ -92,15 +101,18 @@ static inline uint16_t dl_predict(unsigned predictor, uint32_t a, uint32_t b, ui
     }
 }
 
-/* The category of a difference: how many bits its size has. */
+/* The category of a difference: how many bits its size has. Signs are as good as random, so that
+ * nothing here may branch on them. */
 static inline unsigned dl_category(uint16_t difference) {
-    unsigned size = difference < 0x8000 ? difference : 0x10000u - difference, category = 0;
+    uint32_t negative = 0u - (difference >> 15), size = (difference ^ negative) - negative;
+    uint32_t marked = 2 * (size & 0xFFFF) + 1;
 #if defined(__GNUC__)
-    if (size) category = 32 - (unsigned)__builtin_clz(size);
+    return 31 - (unsigned)__builtin_clz(marked);
 #else
-    for (; size; size >>= 1) category++;
-#endif
+    unsigned category = 0;
+    for (; marked > 1; marked >>= 1) category++;
     return category;
+#endif
 }
 
 /* DL_ERR_UNSUPPORTED unless this can be a frame of JPEG Lossless. */

@@ -32,7 +32,9 @@ struct dl_jpeg_lossless_decoder {
 
 dl_jpeg_lossless_decoder *dl_jpeg_lossless_decoder_new(dl_vectors vectors) {
     dl_jpeg_lossless_decoder *decoder = calloc(1, sizeof *decoder);
-    if (decoder) decoder->kernels = dl_line_kernels_get(vectors);
+    if (!decoder) return NULL;
+    decoder->kernels = dl_line_kernels_get(vectors);
+    decoder->reader.has_bmi2 = dl_has_bmi2(vectors);
     return decoder;
 }
 

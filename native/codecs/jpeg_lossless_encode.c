@@ -1,30 +1,16 @@
 /* The encoder of JPEG Lossless: one pass counts the categories of differences, one codes them. */
 #include <stdlib.h>
 
-#include "bitio.h"
-#include "jpeg_lossless.h"
+#include "jpeg_lossless_tokens.h"
 #include "jpeg_markers.h"
 
-enum {
-    NEAR = 512,         /* differences below it, of either sign, have a token in a table */
-    NEAR_BITS = 0xFC00, /* set where a difference, with the bias NEAR, has none */
-    LENGTH_BITS = 6,    /* of a token in a table; its bits stand above */
-    GROUP = 4,          /* tokens that are put at once, if they are not too long for that */
-    GROUP_BITS = 56,
-    ROOM = 2 * DL_PUT_STUFFED_MOST * GROUP, /* bytes that a group may take */
-    NO_CODE = 63, /* the length of a token of a category that was not counted */
-    HEADERS = 256 /* bytes of all segments before the scan, at most */
-};
-
-typedef struct token_table {
-    uint32_t near[2 * NEAR];
-    dl_code codes[DL_CATEGORIES]; /* by category */
-} token_table;
+enum { HEADERS = 256 }; /* bytes of all segments before the scan, at most */
 
 typedef enum stage { IDLE, COUNTING, CODING } stage;
 
 struct dl_jpeg_lossless_encoder {
     const dl_line_kernels *kernels;
+    dl_tokens_put *put;
     stage stage;
     dl_raster raster;
     dl_jpeg_lossless_options options;
@@ -37,7 +23,7 @@ struct dl_jpeg_lossless_encoder {
     uint64_t bits_left; /* of what was counted */
     uint32_t tables;    /* one, or one a component */
     dl_huffman huffman[DL_COMPONENTS];
-    token_table tokens[DL_COMPONENTS];
+    dl_token_table tokens[DL_COMPONENTS];
     dl_byte_stuffer writer;
 };
 
@@ -112,7 +98,9 @@ dl_status dl_jpeg_lossless_bound(const dl_raster *raster, const dl_jpeg_lossless
 
 dl_jpeg_lossless_encoder *dl_jpeg_lossless_encoder_new(dl_vectors vectors) {
     dl_jpeg_lossless_encoder *encoder = calloc(1, sizeof *encoder);
-    if (encoder) encoder->kernels = dl_line_kernels_get(vectors);
+    if (!encoder) return NULL;
+    encoder->kernels = dl_line_kernels_get(vectors);
+    encoder->put = dl_tokens_put_get(vectors);
     return encoder;
 }
 
@@ -141,7 +129,7 @@ dl_status dl_jpeg_lossless_encode_begin(dl_jpeg_lossless_encoder *encoder, const
     encoder->raster = *raster;
     encoder->options = *options;
     encoder->options.restart_rows = interval_of(raster, options);
-    uint16_t sign = raster->is_signed ? (uint16_t)(1u << (raster->bits - 1)) : 0;
+    uint16_t sign = (uint16_t)(raster->is_signed ? 1u << (raster->bits - 1) : 0u);
     encoder->form =
         (dl_form){raster->sample_bytes, options->shift, (uint16_t)((1u << raster->bits) - 1), sign};
     encoder->count = count;
@@ -224,8 +212,6 @@ dl_status dl_jpeg_lossless_encode_count(dl_jpeg_lossless_encoder *encoder, const
 /* --- tables and headers ------------------------------------------------------------------------
  */
 
-static unsigned extra_bits(unsigned category) { return category < 16 ? category : 0; }
-
 /* Bits of all differences that were counted, coded with a table. */
 static uint64_t bits_of(const uint64_t *counts, const dl_huffman *table) {
     dl_code codes[DL_CATEGORIES];
@@ -233,7 +219,7 @@ static uint64_t bits_of(const uint64_t *counts, const dl_huffman *table) {
     dl_huffman_codes(table, codes);
     for (unsigned i = 0; i < table->count; i++) {
         unsigned category = table->values[i];
-        bits += counts[category] * (codes[i].length + extra_bits(category));
+        bits += counts[category] * (codes[i].length + dl_extra_bits(category));
     }
     return bits;
 }
@@ -260,28 +246,6 @@ static void choose_tables(dl_jpeg_lossless_encoder *encoder) {
     encoder->tables = 1;
     encoder->huffman[0] = one;
     encoder->bits_left = one_bits;
-}
-
-/* The code of the category, and behind it the low bits of the difference, or of one less where it
- * is negative (F.1.2.1.1). */
-static inline uint64_t token_of(const token_table *table, uint16_t difference, unsigned *length) {
-    unsigned category = dl_category(difference), extra = extra_bits(category);
-    dl_code code = table->codes[category];
-    uint32_t low = (uint32_t)difference - (difference >> 15);
-    *length = code.length + extra;
-    return (uint64_t)code.bits << extra | (low & ((1u << extra) - 1));
-}
-
-static void make_tokens(const dl_huffman *huffman, token_table *table) {
-    dl_code codes[DL_CATEGORIES];
-    dl_huffman_codes(huffman, codes);
-    for (size_t i = 0; i < DL_CATEGORIES; i++) table->codes[i] = (dl_code){0, NO_CODE};
-    for (size_t i = 0; i < huffman->count; i++) table->codes[huffman->values[i]] = codes[i];
-    for (uint32_t i = 0; i < 2 * NEAR; i++) {
-        unsigned length;
-        uint64_t token = token_of(table, (uint16_t)(i - NEAR), &length);
-        table->near[i] = length < NO_CODE ? (uint32_t)token << LENGTH_BITS | length : NO_CODE;
-    }
 }
 
 static uint8_t *put_segment(uint8_t *into, unsigned marker, size_t size) {
@@ -359,9 +323,9 @@ static dl_status begin_coding(dl_jpeg_lossless_encoder *encoder, dl_error *error
                        rows - encoder->rows, rows);
     choose_tables(encoder);
     for (uint32_t k = 0; k < encoder->tables; k++)
-        make_tokens(&encoder->huffman[k], &encoder->tokens[k]);
+        dl_tokens_make(&encoder->huffman[k], &encoder->tokens[k]);
     uint64_t size = encoder->bits_left / 8 + 4 * (uint64_t)(rows / interval + 1);
-    size += size / 128 + HEADERS + 2 * ROOM;
+    size += size / 128 + HEADERS + 2 * DL_TOKEN_ROOM;
     encoder->coded.length = 0;
     if (size > SIZE_MAX / 2)
         return dl_fail(error, DL_ERR_MEMORY, 0, "no memory for %llu bytes",
@@ -379,70 +343,23 @@ static dl_status begin_coding(dl_jpeg_lossless_encoder *encoder, dl_error *error
 /* --- differences to bits -----------------------------------------------------------------------
  */
 
-/* Tokens one by one; false where a category was never counted. */
-static bool put_slowly(dl_byte_stuffer *writer, const uint16_t *biased, size_t count,
-                       const token_table *const *tables, uint64_t *bits) {
-    for (size_t i = 0; i < count; i++) {
-        unsigned length;
-        uint64_t token = token_of(tables[i], (uint16_t)(biased[i] - NEAR), &length);
-        if (length > 32) return false;
-        dl_put_stuffed(writer, token, length);
-        *bits += length;
-    }
-    return true;
-}
-
-typedef struct token_group {
-    const token_table *tables[GROUP]; /* of its first, second ... place */
-    size_t size;                      /* a whole number of pixels, or tables are one */
-} token_group;
-
-/* Codes differences, which have the bias NEAR, from `at` on, while there is room. Returns how far
- * it came; SIZE_MAX where a category was never counted. */
-static size_t put_line(dl_byte_stuffer *writer, const uint16_t *biased, size_t at, size_t count,
-                       const token_group *group, const uint8_t *limit, uint64_t *bits) {
-    const token_table *const *tables = group->tables;
-    size_t size = group->size;
-    while (at < count && writer->at <= limit) {
-        const uint16_t *d = biased + at;
-        if (DL_LIKELY(at + size <= count && ((d[0] | d[1] | d[2] | d[3]) & NEAR_BITS) == 0)) {
-            uint32_t a = tables[0]->near[d[0]], b = tables[1]->near[d[1]],
-                     c = tables[2]->near[d[2]], e = size == 4 ? tables[3]->near[d[3]] : 0;
-            unsigned first = a & NO_CODE, second = b & NO_CODE, third = c & NO_CODE,
-                     fourth = e & NO_CODE, length = first + second + third + fourth;
-            if (DL_LIKELY(length <= GROUP_BITS)) {
-                uint64_t low = (uint64_t)(c >> LENGTH_BITS) << fourth | e >> LENGTH_BITS;
-                uint64_t high = (uint64_t)(a >> LENGTH_BITS) << second | b >> LENGTH_BITS;
-                dl_put_stuffed(writer, high << (third + fourth) | low, length);
-                *bits += length;
-                at += size;
-                continue;
-            }
-        }
-        size_t some = count - at < size ? count - at : size;
-        if (!put_slowly(writer, d, some, tables, bits)) return SIZE_MAX;
-        at += some;
-    }
-    return at;
-}
-
 static dl_status other_rows(dl_jpeg_lossless_encoder *encoder, dl_error *error) {
     encoder->stage = IDLE;
     return dl_fail(error, DL_ERR_ARGUMENT, 0, "row %u is not what it was when it was counted",
                    encoder->rows);
 }
 
-static dl_status code_line(dl_jpeg_lossless_encoder *encoder, const token_group *group,
+static dl_status code_line(dl_jpeg_lossless_encoder *encoder, const dl_token_group *group,
                            dl_error *error) {
     dl_bytes *coded = &encoder->coded;
     dl_byte_stuffer *writer = &encoder->writer;
     uint64_t bits = 0;
     for (size_t at = 0; at < encoder->count;) {
-        dl_status status = reserve(encoder, 2 * ROOM, error);
+        dl_status status = reserve(encoder, 2 * DL_TOKEN_ROOM, error);
         if (status != DL_OK) return status;
         writer->at = coded->data + coded->length;
-        at = put_line(writer, encoder->differences, at, encoder->count, group,
-                      coded->data + coded->capacity - ROOM, &bits);
+        at = encoder->put(writer, encoder->differences, at, encoder->count, group,
+                          coded->data + coded->capacity - DL_TOKEN_ROOM, &bits);
         if (at == SIZE_MAX || bits > encoder->bits_left) return other_rows(encoder, error);
         coded->length = (size_t)(writer->at - coded->data);
     }
@@ -452,7 +369,7 @@ static dl_status code_line(dl_jpeg_lossless_encoder *encoder, const token_group 
 
 /* The end of an interval, and the marker behind it. */
 static dl_status end_interval(dl_jpeg_lossless_encoder *encoder, unsigned marker, dl_error *error) {
-    dl_status status = reserve(encoder, ROOM, error);
+    dl_status status = reserve(encoder, DL_TOKEN_ROOM, error);
     if (status != DL_OK) return status;
     dl_byte_stuffer *writer = &encoder->writer;
     writer->at = encoder->coded.data + encoder->coded.length;
@@ -469,12 +386,12 @@ dl_status dl_jpeg_lossless_encode_rows(dl_jpeg_lossless_encoder *encoder, const 
     if (encoder->stage == IDLE) return dl_fail(error, DL_ERR_ARGUMENT, 0, "no frame was begun");
     if (encoder->stage == COUNTING) status = begin_coding(encoder, error);
     if (status == DL_OK) status = check_rows(encoder, count, stride, error);
-    uint32_t samples = encoder->raster.samples, interval = encoder->options.restart_rows;
-    token_group group = {{NULL}, samples == 3 && encoder->tables > 1 ? 3 : GROUP};
-    for (uint32_t i = 0; i < GROUP; i++)
-        group.tables[i] = &encoder->tokens[encoder->tables > 1 ? i % samples : 0];
+    uint32_t interval = encoder->options.restart_rows;
+    if (status != DL_OK) return status;
+    dl_token_group group;
+    dl_tokens_group(encoder->tokens, encoder->tables, encoder->raster.samples, &group);
     for (; count > 0 && status == DL_OK; count--, rows += stride) {
-        if (!differences_of(encoder, rows, NEAR)) return other_rows(encoder, error);
+        if (!differences_of(encoder, rows, DL_NEAR)) return other_rows(encoder, error);
         status = code_line(encoder, &group, error);
         if (status != DL_OK) return status;
         encoder->rows++;

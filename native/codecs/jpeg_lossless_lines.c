@@ -35,12 +35,43 @@ static void extend(const uint16_t *values, const uint8_t *categories, size_t cou
     }
 }
 
+/* The neighbour to the left stays in a register: one sample waits for the other. */
+DL_ALWAYS_INLINE void undo_by(const unsigned predictor, const uint16_t *differences,
+                              const uint16_t *above, const size_t samples, size_t count,
+                              uint16_t *line) {
+    uint16_t a[DL_COMPONENTS];
+    for (size_t k = 0; k < samples; k++) a[k] = line[k];
+    for (size_t i = samples; i < count; i += samples)
+        for (size_t k = 0; k < samples; k++) {
+            size_t at = i + k;
+            a[k] = (uint16_t)(differences[at] +
+                              dl_predict(predictor, a[k], above[at], above[at - samples]));
+            line[at] = a[k];
+        }
+}
+
+DL_ALWAYS_INLINE void undo_samples(const unsigned predictor, const uint16_t *differences,
+                                   const uint16_t *above, size_t samples, size_t count,
+                                   uint16_t *line) {
+    switch (samples) {
+    case 1: undo_by(predictor, differences, above, 1, count, line); return;
+    case 2: undo_by(predictor, differences, above, 2, count, line); return;
+    case 3: undo_by(predictor, differences, above, 3, count, line); return;
+    default: undo_by(predictor, differences, above, 4, count, line); return;
+    }
+}
+
 static void undo(unsigned predictor, const uint16_t *differences, const uint16_t *above,
                  size_t samples, size_t count, uint16_t *line) {
-    for (size_t i = samples; i < count; i++) {
-        size_t left = i - samples;
-        line[i] =
-            (uint16_t)(differences[i] + dl_predict(predictor, line[left], above[i], above[left]));
+    switch (predictor) {
+    case 6: undo_samples(6, differences, above, samples, count, line); return;
+    case 7: undo_samples(7, differences, above, samples, count, line); return;
+    default:
+        for (size_t i = samples; i < count; i++) {
+            size_t left = i - samples;
+            line[i] = (uint16_t)(differences[i] +
+                                 dl_predict(predictor, line[left], above[i], above[left]));
+        }
     }
 }
 
@@ -65,4 +96,14 @@ const dl_line_kernels *dl_line_kernels_get(dl_vectors vectors) {
 #endif
     (void)vectors;
     return &dl_line_kernels_plain;
+}
+
+bool dl_has_bmi2(dl_vectors vectors) {
+#ifdef DL_HAVE_AVX2
+    return vectors == DL_VECTORS_BEST && __builtin_cpu_supports("avx2") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+#else
+    (void)vectors;
+    return false;
+#endif
 }

@@ -6,6 +6,10 @@
 
 #include "bitio.h"
 
+/* Bits of all symbols of an entry, at most: of 56 bits, two entries leave as many as a lookup sees.
+ */
+enum { ENTRY_BITS = 22 };
+
 /* An entry: bits 0 to 5 how many bits its symbols have, 6 and 7 which component comes behind them,
  * 8 to 13 how far to shift right for the value of the first (that of the second ends with the
  * symbols), 16 to 20 and 24 to 28 their categories, 29 to 31 how many they are. Where it has none,
@@ -40,7 +44,7 @@ static void fill_second(const dl_lookup *lookup, uint32_t component, size_t end,
         dl_code code = lookup->codes[component][i];
         uint32_t category = table->values[i];
         if (code.length > bits) break;
-        if (category > 15) continue;
+        if (category > 15 || end + code.length + category > ENTRY_BITS) continue;
         unsigned free = bits - code.length;
         fill(entries + ((size_t)code.bits << free), (size_t)1 << free,
              entry_of(end + code.length + category, next, end, first, category, 2));
@@ -72,8 +76,8 @@ static void fill_table(const dl_lookup *lookup, uint32_t component, uint32_t *en
         dl_code code = lookup->codes[component][i];
         uint32_t category = table->values[i];
         if (code.length > width) break;
-        if (category > 15) continue;
         size_t end = code.length + category;
+        if (category > 15 || end > ENTRY_BITS) continue;
         uint32_t *range = entries + ((size_t)code.bits << (width - code.length));
         fill(range, (size_t)1 << (width - code.length), entry_of(end, next, end, category, 0, 1));
         if (end >= width) continue;
@@ -168,7 +172,7 @@ bool dl_symbols_over(dl_symbol_reader *reader) {
  */
 
 /* Two categories, and 0 for six places behind them. */
-static inline void put_categories(uint8_t *into, uint32_t entry) {
+DL_ALWAYS_INLINE void put_categories(uint8_t *into, uint32_t entry) {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     uint64_t eight = entry >> 16;
     memcpy(into, &eight, sizeof eight);
@@ -180,38 +184,57 @@ static inline void put_categories(uint8_t *into, uint32_t entry) {
 }
 
 /* Goes on until `stop` places are filled, or the buffer is nearly empty, or a symbol has no entry.
- */
-static inline size_t read_quickly(dl_symbol_reader *reader, const dl_lookup *lookup,
-                                  uint16_t *values, uint8_t *categories, size_t at, size_t stop,
-                                  bool one_table) {
+ * Of `left` only the lowest six bits count, as with a shift. Bits are filled up while an entry is
+ * loaded, which has to wait for nothing but the shift by the entry before. */
+DL_ALWAYS_INLINE size_t read_entries(dl_symbol_reader *reader, const dl_lookup *lookup,
+                                     uint16_t *values, uint8_t *categories, size_t at, size_t stop,
+                                     const bool one_table) {
     const uint32_t *entries = lookup->entries;
     const unsigned width = lookup->width, unseen = 64 - width;
-    const uint8_t *next = reader->next, *end = reader->end;
-    uint64_t bits = reader->bits;
-    uint32_t left = reader->left, component = one_table ? 0 : (uint32_t)(at % lookup->components);
-    while (at < stop && end - next >= 8) {
-        size_t before = at;
-        bits |= dl_load_be64(next) >> left;
-        next += (63 - left) >> 3;
+    if (reader->end - reader->next < 8) return at;
+    const uint8_t *next = reader->next, *safe = reader->end - 8;
+    uint64_t bits = reader->bits | dl_load_be64(next) >> reader->left;
+    uint32_t left = reader->left | 56,
+             component = one_table ? 0 : (uint32_t)(at % lookup->components);
+    next += (63 - reader->left) >> 3;
+    while (at < stop && next <= safe) {
+        uint32_t entry = entries[((size_t)component << width) + (bits >> unseen)];
+        bits |= dl_load_be64(next) >> (left & 63);
+        next += (~left & 63) >> 3;
         left |= 56;
-        for (int i = 0; i < 2; i++) { /* both together have at most 54 bits */
-            const uint32_t *table = entries + ((size_t)component << width);
-            uint32_t entry = table[bits >> unseen];
+        for (int i = 0; i < 2; i++) {
+            if (i > 0) entry = entries[((size_t)component << width) + (bits >> unseen)];
             values[at] = (uint16_t)(bits >> (entry >> 8 & 63));
             values[at + 1] = (uint16_t)(bits >> (-entry & 63));
             put_categories(categories + at, entry);
             bits <<= entry & 63;
-            left -= entry & 63;
+            left -= entry;
             at += entry >> 29;
             if (!one_table) component = entry >> 6 & 3;
         }
-        if (at == before) break;
+        if (entry >> 29 == 0) break; /* if the first was none, so is the second */
     }
     reader->next = next;
     reader->bits = bits;
-    reader->left = left;
+    reader->left = left & 63;
     return at;
 }
+
+static size_t read_plainly(dl_symbol_reader *reader, const dl_lookup *lookup, uint16_t *values,
+                           uint8_t *categories, size_t at, size_t stop) {
+    return lookup->tables == 1 ? read_entries(reader, lookup, values, categories, at, stop, true)
+                               : read_entries(reader, lookup, values, categories, at, stop, false);
+}
+
+#ifdef DL_HAVE_AVX2
+/* The same with shifts that need no fixed register. */
+__attribute__((target("avx2,bmi,bmi2"))) static size_t
+read_quickly(dl_symbol_reader *reader, const dl_lookup *lookup, uint16_t *values,
+             uint8_t *categories, size_t at, size_t stop) {
+    return lookup->tables == 1 ? read_entries(reader, lookup, values, categories, at, stop, true)
+                               : read_entries(reader, lookup, values, categories, at, stop, false);
+}
+#endif
 
 /* Which code the next bits begin with; the number of codes if none. */
 static uint32_t find_code(const dl_lookup *lookup, uint32_t component, uint64_t bits) {
@@ -225,6 +248,17 @@ static uint32_t find_code(const dl_lookup *lookup, uint32_t component, uint64_t 
     return i;
 }
 
+/* Whether the last bits of a segment begin a code that is longer than they are. */
+static bool may_go_on(const dl_lookup *lookup, uint32_t component, uint64_t bits, uint32_t left) {
+    for (uint32_t i = 0; i < lookup->huffman[component].count; i++) {
+        dl_code code = lookup->codes[component][i];
+        if (code.length <= left) continue;
+        if (left == 0 || bits >> (64 - left) == (uint64_t)code.bits >> (code.length - left))
+            return true;
+    }
+    return false;
+}
+
 static dl_status read_one(dl_symbol_reader *reader, const dl_lookup *lookup, uint32_t component,
                           uint16_t *value, uint8_t *category) {
     const dl_huffman *table = &lookup->huffman[component];
@@ -233,12 +267,13 @@ static dl_status read_one(dl_symbol_reader *reader, const dl_lookup *lookup, uin
         reader->bits |= (uint64_t)*reader->next++ << (56 - reader->left);
     uint32_t found = find_code(lookup, component, reader->bits);
     if (found == table->count)
-        return reader->left < DL_CODE_BITS ? DL_ERR_TRUNCATED : DL_ERR_CORRUPT;
+        return may_go_on(lookup, component, reader->bits, reader->left) ? DL_ERR_TRUNCATED
+                                                                        : DL_ERR_CORRUPT;
     unsigned size = table->values[found], extra = size < 16 ? size : 0;
     unsigned total = lookup->codes[component][found].length + extra;
     if (total > reader->left) return DL_ERR_TRUNCATED;
     *category = (uint8_t)size;
-    *value = size < 16 ? (uint16_t)(reader->bits >> (64 - total)) : 0x8000;
+    *value = (uint16_t)(reader->bits >> (64 - total));
     reader->sixteen = reader->sixteen || size == 16;
     reader->bits <<= total;
     reader->left -= total;
@@ -251,11 +286,14 @@ dl_status dl_symbols_read(dl_symbol_reader *reader, const dl_lookup *lookup, uin
     if (more < safe) stop = count + more > safe ? count + more - safe : 0;
     if (stop > count) stop = count;
     reader->sixteen = false;
+    size_t (*quick)(dl_symbol_reader *, const dl_lookup *, uint16_t *, uint8_t *, size_t, size_t) =
+        read_plainly;
+#ifdef DL_HAVE_AVX2
+    if (reader->has_bmi2) quick = read_quickly;
+#endif
     while (*at < count) {
         if (*at < stop && reader->end - reader->next < 8 && !reader->ended) fill_buffer(reader);
-        *at = lookup->tables == 1
-                  ? read_quickly(reader, lookup, values, categories, *at, stop, true)
-                  : read_quickly(reader, lookup, values, categories, *at, stop, false);
+        *at = quick(reader, lookup, values, categories, *at, stop);
         if (*at >= count) break;
         if (*at < stop && reader->end - reader->next < 8 && !reader->ended) continue;
         dl_status status = read_one(reader, lookup, (uint32_t)(*at % lookup->components),

@@ -37,6 +37,7 @@ typedef struct dl_symbol_reader {
     const uint8_t *next, *end; /* in the buffer */
     uint64_t bits;             /* those to come are at the top */
     uint32_t left;             /* how many of them count; those behind are right or 0 */
+    bool has_bmi2;             /* and it is to be used */
     bool sixteen;              /* the last call met a category 16 */
     uint8_t buffer[DL_HISTORY + DL_CHUNK + 16];
 } dl_symbol_reader;

@@ -30,7 +30,7 @@ cmake --build "$work/build" --parallel >/dev/null
 # gets its share.
 corpus="$work/corpus"
 mkdir -p "$corpus/fuzz_read" "$corpus/fuzz_text" "$corpus/fuzz_numbers" "$corpus/fuzz_rle" \
-    "$corpus/fuzz_frames" "$work/artifacts"
+    "$corpus/fuzz_frames" "$corpus/fuzz_jpeg_lossless" "$work/artifacts"
 if [ -n "$seeds" ] && [ -d "$seeds" ]; then
     number=0
     find "$seeds" -type f | sort | while IFS= read -r file; do
@@ -56,9 +56,17 @@ done
     head -c 56 /dev/zero
     printf '\200\001ab\201\002'
 } >"$corpus/fuzz_rle/seed-2"
+# Three rows of eight bytes, a restart before each: SOI, SOF3, DRI, DHT (four categories), SOS.
+{
+    printf '\000\006\020\003\010\000\377\330\377\303\000\013\010\000\003\000\010\001\001\021\000'
+    printf '\377\335\000\004\000\010\377\304\000\027\000\000\002\002'
+    head -c 13 /dev/zero
+    printf '\000\001\002\003\377\332\000\010\001\001\000\001\000\000'
+    printf '\000\000\377\320\000\000\377\321\125\132\377\331'
+} >"$corpus/fuzz_jpeg_lossless/seed-1"
 
 failed=0
-for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_frames; do
+for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_frames fuzz_jpeg_lossless; do
     for saved in "$here/crashers/$target"-*; do
         [ -f "$saved" ] || continue
         if ! "$work/build/fuzz/$target" -timeout=10 -rss_limit_mb=1024 \

@@ -15,7 +15,8 @@ extern "C" {
 typedef struct dl_jpeg_lossless_options {
     uint32_t predictor;    /* selection value, 1 to 7 (H.1.2.1, table H.1) */
     uint32_t shift;        /* point transform Pt: low bits that are dropped, less than bits */
-    uint32_t restart_rows; /* rows between restart markers; 0: none */
+    uint32_t restart_rows; /* rows between restart markers; 0, or all rows: none. Their pixels have
+                              to be at most 65,535 (DRI) */
 } dl_jpeg_lossless_options;
 
 /* How many bytes a coded frame has at most; *bound is 0 where it cannot be coded. */
@@ -23,7 +24,8 @@ DL_NODISCARD dl_status dl_jpeg_lossless_bound(const dl_raster *raster,
                                               const dl_jpeg_lossless_options *options,
                                               uint64_t *bound, dl_error *error);
 
-/* Holds one coded frame. Its buffer grows to what the largest frame so far needed. */
+/* Holds one coded frame, three rows of 16 bit numbers, and tables (17 KiB). Its buffers grow to
+ * what the largest frame so far needed. */
 typedef struct dl_jpeg_lossless_encoder dl_jpeg_lossless_encoder;
 
 dl_jpeg_lossless_encoder *dl_jpeg_lossless_encoder_new(dl_vectors vectors); /* NULL: no memory */
@@ -49,7 +51,8 @@ DL_NODISCARD dl_status dl_jpeg_lossless_encode_rows(dl_jpeg_lossless_encoder *en
 DL_NODISCARD dl_status dl_jpeg_lossless_encode_end(dl_jpeg_lossless_encoder *encoder,
                                                    dl_piece *piece, dl_error *error);
 
-/* Holds tables and two rows; used again for any frame. */
+/* Holds tables (66 KiB), 4 KiB of the stream, and five rows of 16 bit numbers or less; used again
+ * for any frame. */
 typedef struct dl_jpeg_lossless_decoder dl_jpeg_lossless_decoder;
 
 dl_jpeg_lossless_decoder *dl_jpeg_lossless_decoder_new(dl_vectors vectors); /* NULL: no memory */
