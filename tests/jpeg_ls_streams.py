@@ -190,7 +190,10 @@ class Reader:
 
     def read(self) -> np.ndarray:
         """Samples of shape (rows, columns, samples), mapped where there are tables."""
-        while (marker := self.marker()) != EOI or not self.planes:
+        while len(self.planes) < max(1, len(self.ids)):
+            marker = self.marker()
+            if marker == EOI:
+                raise EOFError(f"{len(self.planes)} of {len(self.ids)} components are there")
             if marker == SOI:
                 continue
             content = self.segment()
@@ -203,8 +206,6 @@ class Reader:
                 self.interval = int.from_bytes(content, "big")
             elif marker == SOS:
                 self.scan(content)
-            if len(self.planes) == len(self.ids) > 0:
-                break
         return np.stack([np.array(self.planes[each]) for each in self.ids], -1)
 
     def lse(self, content: bytes) -> None:
