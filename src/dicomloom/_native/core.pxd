@@ -331,3 +331,78 @@ cdef extern from "dicomloom/codecs.h" nogil:
                           dl_error *error)
     dl_status dl_rle_decode(const uint8_t *data, size_t size, const dl_rle_shape *shape,
                             uint8_t *out, size_t out_size, dl_vectors vectors, dl_error *error)
+
+    ctypedef struct dl_raster:
+        uint32_t rows
+        uint32_t columns
+        uint32_t samples
+        uint32_t sample_bytes
+        uint32_t bits
+        bint is_signed
+
+
+# --- codecs: JPEG Lossless ------------------------------------------------------------------------
+
+cdef extern from "dicomloom/jpeg_lossless.h" nogil:
+    ctypedef struct dl_jpeg_lossless_options:
+        uint32_t predictor
+        uint32_t shift
+        uint32_t restart_rows
+
+    ctypedef struct dl_jpeg_lossless_encoder:
+        pass
+
+    ctypedef struct dl_jpeg_lossless_decoder:
+        pass
+
+    dl_status dl_jpeg_lossless_bound(const dl_raster *raster,
+                                     const dl_jpeg_lossless_options *options, uint64_t *bound,
+                                     dl_error *error)
+    dl_jpeg_lossless_encoder *dl_jpeg_lossless_encoder_new(dl_vectors vectors)
+    void dl_jpeg_lossless_encoder_free(dl_jpeg_lossless_encoder *encoder)
+    dl_status dl_jpeg_lossless_encode_begin(dl_jpeg_lossless_encoder *encoder,
+                                            const dl_raster *raster,
+                                            const dl_jpeg_lossless_options *options,
+                                            dl_error *error)
+    dl_status dl_jpeg_lossless_encode_count(dl_jpeg_lossless_encoder *encoder, const uint8_t *rows,
+                                            uint32_t count, size_t stride, dl_error *error)
+    dl_status dl_jpeg_lossless_encode_rows(dl_jpeg_lossless_encoder *encoder, const uint8_t *rows,
+                                           uint32_t count, size_t stride, dl_error *error)
+    dl_status dl_jpeg_lossless_encode_end(dl_jpeg_lossless_encoder *encoder, dl_piece *piece,
+                                          dl_error *error)
+    dl_jpeg_lossless_decoder *dl_jpeg_lossless_decoder_new(dl_vectors vectors)
+    void dl_jpeg_lossless_decoder_free(dl_jpeg_lossless_decoder *decoder)
+    dl_status dl_jpeg_lossless_decode(dl_jpeg_lossless_decoder *decoder, const uint8_t *data,
+                                      size_t size, const dl_raster *raster, uint8_t *out,
+                                      size_t stride, dl_error *error)
+
+
+# --- codecs: JPEG-LS ------------------------------------------------------------------------------
+
+cdef extern from "dicomloom/jpeg_ls.h" nogil:
+    ctypedef struct dl_jpeg_ls_options:
+        uint32_t near
+        uint32_t interleave
+        uint32_t restart_rows
+
+    ctypedef struct dl_jpeg_ls_encoder:
+        pass
+
+    ctypedef struct dl_jpeg_ls_decoder:
+        pass
+
+    dl_status dl_jpeg_ls_bound(const dl_raster *raster, const dl_jpeg_ls_options *options,
+                               uint64_t *bound, dl_error *error)
+    dl_jpeg_ls_encoder *dl_jpeg_ls_encoder_new(dl_vectors vectors)
+    void dl_jpeg_ls_encoder_free(dl_jpeg_ls_encoder *encoder)
+    dl_status dl_jpeg_ls_encode_begin(dl_jpeg_ls_encoder *encoder, const dl_raster *raster,
+                                      const dl_jpeg_ls_options *options, dl_error *error)
+    dl_status dl_jpeg_ls_encode_rows(dl_jpeg_ls_encoder *encoder, const uint8_t *rows,
+                                     uint32_t count, size_t stride, dl_error *error)
+    dl_status dl_jpeg_ls_encode_end(dl_jpeg_ls_encoder *encoder, dl_piece *pieces, uint32_t *count,
+                                    dl_error *error)
+    dl_jpeg_ls_decoder *dl_jpeg_ls_decoder_new(dl_vectors vectors)
+    void dl_jpeg_ls_decoder_free(dl_jpeg_ls_decoder *decoder)
+    dl_status dl_jpeg_ls_decode(dl_jpeg_ls_decoder *decoder, const uint8_t *data, size_t size,
+                                const dl_raster *raster, uint8_t *out, size_t stride,
+                                dl_error *error)

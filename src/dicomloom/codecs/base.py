@@ -49,6 +49,38 @@ class Encoder:
         raise NotImplementedError
 
 
+class RowEncoder(Encoder):
+    """An encoder that takes a frame in bands of rows, so that no whole raw frame need be in memory.
+
+    `begin`; then `count` with all bands where there are two passes; then `rows` with all of them;
+    then `end`. `encode` does the same with a whole frame. What is returned are views of what the
+    encoder holds: as long as one of them is in use, the next frame cannot begin (BufferError).
+
+    Attributes
+    ----------
+    passes : int
+        1, or 2 where all rows are counted before the first is coded.
+    """
+
+    passes: int = 1
+
+    def begin(self) -> None:
+        """Begin a frame; drops one that was not ended."""
+        raise NotImplementedError
+
+    def count(self, data: Buffer) -> None:
+        """Count what occurs in the next rows, where there are two passes."""
+        raise NotImplementedError
+
+    def rows(self, data: Buffer) -> None:
+        """Code the next rows, any number of whole ones."""
+        raise NotImplementedError
+
+    def end(self) -> Sequence[Buffer]:
+        """Return what `encode` does, once all rows were given."""
+        raise NotImplementedError
+
+
 class Decoder:
     """Decodes frames of one transfer syntax; may be used from many threads at once.
 

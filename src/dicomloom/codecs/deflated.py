@@ -11,8 +11,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 from dicomloom.codecs.base import Codec, Decoder, Encoder
-from dicomloom.codecs.library import number
 from dicomloom.codecs.native import NativeDecoder, check_layout, check_size, no_options
+from dicomloom.codecs.rules import number
 from dicomloom.errors import CorruptError, TruncatedError
 
 if TYPE_CHECKING:

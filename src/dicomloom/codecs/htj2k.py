@@ -30,14 +30,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dicomloom.codecs.backends import IMAGECODECS, OPENJPEG, Backend
 from dicomloom.codecs.headers import jpeg2000 as header
 from dicomloom.codecs.jpeg2000 import check_lossy, undone
-from dicomloom.codecs.library import (
-    MONOCHROME,
-    PALETTE,
-    Holds,
-    LibraryCodec,
-    LibraryEncoder,
-    number,
-)
+from dicomloom.codecs.library import LibraryCodec, LibraryEncoder
+from dicomloom.codecs.rules import MONOCHROME, PALETTE, Holds, number
 from dicomloom.errors import TruncatedError
 
 if TYPE_CHECKING:

@@ -18,14 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dicomloom.codecs.backends import IMAGECODECS, LIBJPEG, Backend
 from dicomloom.codecs.headers import jpeg as header
-from dicomloom.codecs.library import (
-    MONOCHROME,
-    PALETTE,
-    Holds,
-    LibraryCodec,
-    LibraryEncoder,
-    number,
-)
+from dicomloom.codecs.library import LibraryCodec, LibraryEncoder
+from dicomloom.codecs.rules import MONOCHROME, PALETTE, Holds, number
 from dicomloom.errors import TruncatedError, UnsupportedError
 
 if TYPE_CHECKING:

@@ -16,15 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dicomloom.codecs.backends import IMAGECODECS, OPENJPEG, Backend
-from dicomloom.codecs.library import (
-    MONOCHROME,
-    PALETTE,
-    Holds,
-    LibraryCodec,
-    LibraryEncoder,
-    full_width,
-    number,
-)
+from dicomloom.codecs.library import LibraryCodec, LibraryEncoder
+from dicomloom.codecs.rules import MONOCHROME, PALETTE, Holds, full_width, number
 from dicomloom.errors import UnsupportedError
 
 if TYPE_CHECKING:

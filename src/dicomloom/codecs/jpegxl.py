@@ -18,14 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dicomloom.codecs import bitstream, jpeg
 from dicomloom.codecs.backends import IMAGECODECS, Backend
-from dicomloom.codecs.library import (
-    MONOCHROME,
-    PALETTE,
-    Holds,
-    LibraryCodec,
-    LibraryEncoder,
-    number,
-)
+from dicomloom.codecs.library import LibraryCodec, LibraryEncoder
+from dicomloom.codecs.rules import MONOCHROME, PALETTE, Holds, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable

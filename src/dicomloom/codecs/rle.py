@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom._native.codecs import RLEEncoder as _Coder
 from dicomloom._native.codecs import rle_decode
-from dicomloom.codecs.base import Codec, Decoder, Encoder
+from dicomloom.codecs.base import Codec, Decoder, RowEncoder
 from dicomloom.codecs.layout import SUBSAMPLED
 from dicomloom.codecs.native import check_size, no_options
 from dicomloom.errors import UnsupportedError
@@ -22,11 +22,8 @@ _BITS = (8, 16, 32, 64)
 _SEGMENTS = 15
 
 
-class RLEEncoder(Encoder):
-    """Codes frames whole, or in bands of rows so that no whole raw frame need be in memory.
-
-    It holds one coded frame and one raw row. The pieces it returns are views of what it holds: as
-    long as one of them is in use, the next frame cannot begin (BufferError).
+class RLEEncoder(RowEncoder):
+    """Codes frames whole, or in bands of rows; holds one coded frame and one raw row.
 
     Examples
     --------

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from dicomloom.codecs.base import Codec, Decoder, Encoder
+from dicomloom.codecs.base import Codec, Decoder, Encoder, RowEncoder
 from dicomloom.codecs.layout import Layout
+from dicomloom.codecs.raster import RasterCodec
 from dicomloom.codecs.registry import find
 from dicomloom.errors import DicomloomError, FrameError
 from dicomloom.frames.budget import budget
@@ -21,6 +22,8 @@ from dicomloom.frames.syntaxes import NATIVE, UNCOMPRESSED
 from dicomloom.frames.writer import Coded
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from typing_extensions import Buffer
 
 _BAND = 128 << 10  # bytes of rows that are read at once where a codec takes rows
@@ -118,8 +121,8 @@ def transcode(
 
     Notes
     -----
-    Holds workers x (decoded + coded frame), and 16 bytes a frame for the tables. RLE Lossless of
-    native frames reads them a few rows at a time: workers x coded frame.
+    Holds workers x (decoded + coded frame), and 16 bytes a frame for the tables. RLE Lossless, JPEG
+    Lossless and JPEG-LS read native frames a few rows at a time: workers x coded frame.
 
     Examples
     --------
@@ -209,12 +212,21 @@ class _Job:
                 codec.uid
             )
         if self._recode is None and not self._copies:
-            self._decoder = stored.codec.decoder(stored.layout)
-            self._encoder = codec.encoder(self._decoder.layout, **options)
+            self._decoder = self._choose_decoder(stored)
+            self._encoder = codec.encoder(self._decoder.layout, **self._options)
         elif options:
             codec.encoder(stored.layout, **options)  # says which options it does not take
         self.lossy = self._encoder is not None and self._encoder.lossy
         self.uid: str | None = None
+
+    def _choose_decoder(self, stored: StoredFrames) -> Decoder:
+        """Take the option that says what decodes, where the source has a choice."""
+        if not isinstance(stored.codec, RasterCodec) or "backend" not in self._options:
+            return stored.codec.decoder(stored.layout)
+        backend = self._options["backend"]
+        if "backend" not in self._codec.options:
+            self._options = {k: v for k, v in self._options.items() if k != "backend"}
+        return stored.codec.decoder(stored.layout, backend=backend)
 
     def begin(self, table: str) -> None:
         """Make the header, and open the output."""
@@ -318,10 +330,12 @@ class _Job:
 
     # --- coding ---
 
-    def _by_rows(self, encoder: Encoder) -> bool:
+    def _by_rows(self, encoder: Encoder) -> TypeGuard[RowEncoder]:
         """Whether a frame can be coded while it is read, a few rows at a time."""
         stored, layout = self._stored, self._stored.layout
-        return hasattr(encoder, "rows") and stored.in_order and layout == encoder.source
+        if not isinstance(encoder, RowEncoder) or layout != encoder.source:
+            return False
+        return stored.in_order and (encoder.passes == 1 or not stored.source.sequential)
 
     def _make_work(self) -> Callable[[Sequence[int]], Coded]:
         stored = self._stored
@@ -389,7 +403,7 @@ class _FrameCoder:
 class _RowCoder:
     """Codes native frames while they are read; belongs to one thread."""
 
-    def __init__(self, stored: StoredFrames, encoder: Encoder) -> None:
+    def __init__(self, stored: StoredFrames, encoder: RowEncoder) -> None:
         self._stored, self._encoder = stored, encoder
         self._layout: Layout = stored.layout
         self._buffer = bytearray()
@@ -430,12 +444,11 @@ class _RowCoder:
         encoder, layout = self._encoder, self._layout
         step = max(1, _BAND // layout.row_bytes) * layout.row_bytes
         try:
-            encoder.begin()  # type: ignore[attr-defined]
-            for at in range(0, layout.frame_bytes, step):
-                size = min(step, layout.frame_bytes - at)
-                encoder.rows(self._read(frame, size, at))  # type: ignore[attr-defined]
-            pieces: Sequence[Buffer] = encoder.end()  # type: ignore[attr-defined]
+            encoder.begin()
+            for take in (encoder.count, encoder.rows)[-encoder.passes :]:
+                for at in range(0, layout.frame_bytes, step):
+                    take(self._read(frame, min(step, layout.frame_bytes - at), at))
+            return encoder.end()
         except DicomloomError as error:
             error.frame = frame
             raise
-        return pieces
