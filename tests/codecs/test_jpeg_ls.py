@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dicomloom import DicomloomError
 from dicomloom._native.codecs import JPEGLSDecoder, JPEGLSEncoder
+from dicomloom.errors import PixelError
 from images import extremes, flat, image, layout, noise
 from jpeg_ls_model import Preset
 from jpeg_ls_streams import Scan, Table, decode, frame, table_parts
@@ -173,6 +174,24 @@ def test_signs_and_containers(bits, allocated):
         assert (by_libjpeg(data, of.shape) == pattern).all()
         assert (decoded(data, of) == pixels).all()
         assert (decoded(data, bare) == pattern).all()
+
+
+@pytest.mark.parametrize("near", [1, 3, 20])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_signs_that_an_error_cannot_change(bits, near):
+    of = layout(bits, signed=True, rows=20)
+    middle = 1 << bits - 1
+    pixels = image(of).astype(int)
+    # Halved, so that no value is near an end of the range.
+    pixels = np.clip(abs(pixels) // 2 + 2 * near, 0, middle - 1 - 2 * near).astype(of.dtype)
+    pixels[::2] = -pixels[::2]
+    data = coded(pixels, of, near=near)
+    pattern = (pixels.astype(int) & (1 << bits) - 1).astype(of.replace(signed=False).dtype)
+    assert scans_of(data) == scans_of(charls_codes(pattern, bits, near, 0))
+    assert abs(decoded(data, of).astype(int) - pixels).max() <= near
+    pixels[5, 5] = middle - near
+    with pytest.raises(PixelError, match="could change sign"):
+        coded(pixels, of, near=near)
 
 
 def walk(samples, most=4095, seed=1):
