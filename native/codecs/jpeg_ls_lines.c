@@ -1,6 +1,5 @@
 /* The kernels of JPEG-LS: one source, for any processor and for one with AVX2 and BMI2. */
-#include "jpeg_ls.h"
-#include "planes.h"
+#include "jpeg_ls_plan.h"
 
 enum {
     RUN_INDEX_MOST = 31,
@@ -13,6 +12,12 @@ enum {
 static const uint8_t RUN_LENGTHS[RUN_INDEX_MOST + 1] = {0, 0, 0, 0, 1,  1,  1,  1,  2,  2, 2,
                                                         2, 3, 3, 3, 3,  4,  4,  5,  5,  6, 6,
                                                         7, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/* 2^32 / N, rounded up, for N up to RESET; with A below 2^26 the quotient is exact. */
+#define UP(n) ((uint64_t)0x100000000 / (n) + 1)
+#define UP8(n) UP(n), UP(n + 1), UP(n + 2), UP(n + 3), UP(n + 4), UP(n + 5), UP(n + 6), UP(n + 7)
+static const uint64_t RECIPROCALS[DL_LS_RESET + 1] = {0,       UP8(1),  UP8(9),  UP8(17), UP8(25),
+                                                      UP8(33), UP8(41), UP8(49), UP8(57)};
 
 static inline void interruption_update(dl_ls_interruption *context, int32_t error, int32_t mapped,
                                        bool flat, int32_t reset) {
@@ -29,18 +34,21 @@ static inline void interruption_update(dl_ls_interruption *context, int32_t erro
 #define INLINE static inline __attribute__((always_inline))
 
 #define NAME(name) plain_##name
+#define PLANNERS dl_ls_planners_plain
 #define KERNEL static
 #define NEVER_INLINE static __attribute__((noinline))
 #include "jpeg_ls_lines.inc"
 static const dl_ls_kernels plain_kernels = {plain_encode, plain_decode};
 #undef NAME
+#undef PLANNERS
 #undef KERNEL
 #undef NEVER_INLINE
 
 #ifdef DL_HAVE_AVX2
 #define NAME(name) avx2_##name
-#define KERNEL static __attribute__((target("avx2,bmi,bmi2,lzcnt")))
-#define NEVER_INLINE static __attribute__((noinline, target("avx2,bmi,bmi2,lzcnt")))
+#define PLANNERS dl_ls_planners_avx2
+#define KERNEL static __attribute__((target("bmi,bmi2,lzcnt")))
+#define NEVER_INLINE static __attribute__((noinline, target("bmi,bmi2,lzcnt")))
 #include "jpeg_ls_lines.inc"
 static const dl_ls_kernels avx2_kernels = {avx2_encode, avx2_decode};
 #endif
