@@ -12,6 +12,9 @@ imagecodecs 2026.3.6
     jpegls (CharLS 2.4) wants the marker EOI and components in their order, and knows no DNL,
     mapping tables or point transform, nor scans of some of the components. A MAXVAL that is not
     2**P - 1 ends in an error or in wrong samples.
+pyjpegls 1.5 (CharLS 2.4.2)
+    codes four components by sample without loss so that nobody, itself included, reads them:
+    the samples that interrupt runs are wrong. CharLS 2.4.3 has that mended.
 pylibjpeg-libjpeg 2
     leaves shifted samples where they are, both kinds; no DNL with one component of JPEG Lossless;
     in an LSE segment it takes 0 for a parameter, not for its default; no LSE segments of type 2

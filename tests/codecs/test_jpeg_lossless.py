@@ -49,6 +49,11 @@ def read(data, pixels, bits):
     return np.frombuffer(found, f"<u{size}").reshape(pixels.shape)
 
 
+def size_of(data):
+    """Without stuffed bytes, whose number is chance: it depends on which of equals has which code."""
+    return len(data.replace(b"\xff\0", b"\xff"))
+
+
 @pytest.mark.parametrize("predictor", range(1, 8))
 @pytest.mark.parametrize("samples", [1, 3])
 @pytest.mark.parametrize("bits", range(2, 17))
@@ -61,7 +66,7 @@ def test_both_ways(bits, samples, predictor):
         for decode in DECODERS:
             assert (decode(data, of.shape) == pixels).all(), (decode, picture, columns)
         theirs = turbo_codes(pixels, bits, predictor)
-        assert len(data) <= len(theirs), (picture, columns)
+        assert size_of(data) <= size_of(theirs), (picture, columns)
         for other in (data, theirs, plain(pixels, bits, predictor)):
             assert (decoded(other, of) == pixels).all(), (picture, columns)
 
@@ -86,7 +91,7 @@ def test_a_wide_frame(bits, color, predictor):
         pixels = picture(of)
         data = coded(pixels, of, predictor=predictor)
         theirs = turbo_codes(pixels, bits, predictor)
-        assert len(data) <= len(theirs)
+        assert size_of(data) <= size_of(theirs)
         assert (by_libjpeg(data, of.shape) == pixels).all()
         assert (by_turbo(data, of.shape) == pixels).all()
         assert (decoded(data, of) == pixels).all()
