@@ -15,8 +15,8 @@ imagecodecs 2026.3.6
 pyjpegls 1.5 (CharLS 2.4.2)
     codes four components by sample without loss so that nobody, itself included, reads them:
     the samples that interrupt runs are wrong. CharLS 2.4.3 has that mended.
-pylibjpeg-libjpeg 2
-    leaves shifted samples where they are, both kinds; no DNL with one component of JPEG Lossless;
+pylibjpeg-libjpeg 2.5
+    leaves shifted samples where they are, both kinds; no DNL with one component of JPEG Lossless, and not always with three;
     in an LSE segment it takes 0 for a parameter, not for its default; no LSE segments of type 2
     to 4; run interruption of one component with ILV 2 as with several.
 """

@@ -50,7 +50,7 @@ def read(data, pixels, bits):
 
 
 def size_of(data):
-    """Without stuffed bytes, whose number is chance: it depends on which of equals has which code."""
+    """Without stuffed bytes: which of equally long codes is whose decides how many there are."""
     return len(data.replace(b"\xff\0", b"\xff"))
 
 
