@@ -6,9 +6,9 @@ imagecodecs 2026.3.6
     jpeg8 (libjpeg-turbo 3.1) knows no DNL, no factors of 2 x 2 in interleaved scans, and decodes
     one scan a component with such factors wrongly. It converts what a JFIF or Adobe header calls
     YCbCr. Point transforms are undone, as they should be.
-    jpegsof3 and ljpeg (lj92) read neither several scans, restart intervals, fill bytes nor DNL, and
-    leave samples that a point transform has shifted where they are. lj92 wants a DHT segment for
-    each table.
+    jpegsof3 and ljpeg (lj92) read neither several scans, restart intervals, fill bytes nor DNL.
+    With a point transform jpegsof3 leaves samples shifted, lj92 predicts the first one wrongly.
+    lj92 wants a DHT segment for each table.
     jpegls (CharLS 2.4) wants the marker EOI and components in their order, and knows no DNL,
     mapping tables or point transform, nor scans of some of the components. A MAXVAL that is not
     2**P - 1 ends in an error or in wrong samples.
@@ -16,8 +16,8 @@ pyjpegls 1.5 (CharLS 2.4.2)
     codes four components by sample without loss so that nobody, itself included, reads them:
     the samples that interrupt runs are wrong. CharLS 2.4.3 has that mended.
 pylibjpeg-libjpeg 2.5
-    leaves shifted samples where they are, both kinds; no DNL with one component of JPEG Lossless, and not always with three;
-    in an LSE segment it takes 0 for a parameter, not for its default; no LSE segments of type 2
+    decodes streams with a point transform to other samples, of both kinds; no DNL with one component
+    of JPEG Lossless, and not always with three; in an LSE segment it takes 0 for a parameter, not for its default; no LSE segments of type 2
     to 4; run interruption of one component with ILV 2 as with several.
 """
 

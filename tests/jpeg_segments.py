@@ -11,18 +11,6 @@ from typing import NamedTuple
 
 SOI, EOI, SOS, DHT, DNL, DRI, RST0, COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xDC, 0xDD, 0xD0, 0xFE
 SOF3, SOF55, LSE, APP0 = 0xC3, 0xF7, 0xF8, 0xE0
-NAMES = {
-    SOI: "SOI",
-    EOI: "EOI",
-    SOS: "SOS",
-    DHT: "DHT",
-    DNL: "DNL",
-    DRI: "DRI",
-    COM: "COM",
-    SOF3: "SOF3",
-    SOF55: "SOF55",
-    LSE: "LSE",
-}
 
 
 class Part(NamedTuple):
