@@ -16,9 +16,9 @@ pyjpegls 1.5 (CharLS 2.4.2)
     codes four components by sample without loss so that nobody, itself included, reads them:
     the samples that interrupt runs are wrong. CharLS 2.4.3 has that mended.
 pylibjpeg-libjpeg 2.5
-    decodes streams with a point transform to other samples, of both kinds; no DNL with one component
-    of JPEG Lossless, and not always with three; in an LSE segment it takes 0 for a parameter, not for its default; no LSE segments of type 2
-    to 4; run interruption of one component with ILV 2 as with several.
+    decodes streams with a point transform, of both kinds, to other samples. No DNL with one
+    component of JPEG Lossless, and not always with three. No empty comments. In an LSE segment it
+    takes 0 for a parameter, not for its default, and of LSE segments it knows type 1 alone.
 """
 
 from __future__ import annotations
