@@ -57,6 +57,24 @@ def extremes(of, seed=0):
     return values.astype(of.dtype)
 
 
+def noise(of, seed=0):
+    """Each value of the range as likely as any other."""
+    low = -(1 << of.bits_stored - 1) if of.signed else 0
+    random = np.random.default_rng(seed)
+    return random.integers(low, low + (1 << of.bits_stored), of.shape).astype(of.dtype)
+
+
+def flat(of, seed=0):
+    """One value as far as the eye sees, and here and there another: runs, and what ends them."""
+    random = np.random.default_rng(seed)
+    values = np.full(of.shape, noise(of, seed).flat[0])
+    spots = random.random(of.shape) < 0.04
+    near = random.random(of.shape) < 0.5
+    least, most = (values.dtype.type(each(noise(of, seed))) for each in (np.min, np.max))
+    values[spots] = np.where(near, np.clip(values, least + 1, most) - 1, noise(of, seed + 1))[spots]
+    return values
+
+
 def raw(pixels, of):
     """A frame as bytes; one-bit pixels packed."""
     if of.bits_allocated == 1:
