@@ -6,6 +6,7 @@ rounds. Frames are bytes as `dicomloom.codecs.layout` has them.
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
@@ -93,7 +94,7 @@ def compare(runs: Mapping[str, Code], inputs: Mapping[str, Sequence[Any]], round
     Returns
     -------
     dict
-        The median seconds of each, and the median of (its time / ours).
+        The median seconds of each, and the median of (its time / ours): NaN where ours is absent.
     """
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
@@ -102,10 +103,11 @@ def compare(runs: Mapping[str, Code], inputs: Mapping[str, Sequence[Any]], round
             for frame in inputs[name]:
                 run(frame)
             times[name].append(time.perf_counter() - start)
+    ours = times.get(OURS, [math.nan] * rounds)
     return {
         name: (
             statistics.median(taken),
-            statistics.median(a / b for a, b in zip(taken, times[OURS], strict=True)),
+            statistics.median(a / b for a, b in zip(taken, ours, strict=True)),
         )
         for name, taken in times.items()
     }
@@ -120,5 +122,5 @@ def rates(image: Image, columns: Sequence[str], found: Taken) -> list[str]:
             continue
         seconds, ratio = found[name]
         rate = f"{sum(map(len, image.frames)) / seconds / 1e6:,.0f}"
-        cells.append(rate if name == OURS else f"{rate} ({ratio:.1f}x)")
+        cells.append(rate if name == OURS or math.isnan(ratio) else f"{rate} ({ratio:.1f}x)")
     return cells
