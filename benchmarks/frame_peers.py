@@ -33,6 +33,8 @@ class Conversion:
         Command lines that lack input and output.
     source : str
         Transfer syntax of the input, as `make_frames.SYNTAXES` has it.
+    coded_by : str
+        Which of `CONVERSIONS` makes the input out of that, if any.
     lossy : bool
     """
 
@@ -41,6 +43,7 @@ class Conversion:
     peers: tuple[tuple[str, ...], ...]
     options: tuple[str, ...] = ()
     source: str = "native"
+    coded_by: str = ""
     lossy: bool = False
 
 
@@ -64,6 +67,18 @@ CONVERSIONS = {
     ),
     "jpegls": Conversion(
         "JPEG-LS lossless", "JPEGLSLossless", (("dcmcjpls",), ("gdcmconv", "--jpegls"))
+    ),
+    "jpegll-decode": Conversion(
+        "JPEG Lossless SV1 back to native",
+        "ExplicitVRLittleEndian",
+        (("dcmdjpeg",), ("gdcmconv", "--raw")),
+        coded_by="jpegll",
+    ),
+    "jpegls-decode": Conversion(
+        "JPEG-LS back to native",
+        "ExplicitVRLittleEndian",
+        (("dcmdjpls",), ("gdcmconv", "--raw")),
+        coded_by="jpegls",
     ),
 }
 

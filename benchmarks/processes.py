@@ -68,6 +68,8 @@ class Tools:
     def run(self, command: Sequence[str], stdout: Path | None = None, code: int = 0) -> Run:
         """Run a command; its output goes to `stdout`, or is looked through for JSON.
 
+        The program is the one that `version_of` tells of.
+
         Raises
         ------
         BenchmarkError
@@ -75,9 +77,10 @@ class Tools:
         """
         report = self.folder / "report.json"
         into = stdout or self.folder / "stdout"
+        name, *arguments = command
         with into.open("wb") as out, (self.folder / "stderr").open("wb") as err:
             subprocess.run(
-                [self.measure, report, *command],
+                [self.measure, report, program(name) or name, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
