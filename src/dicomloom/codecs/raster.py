@@ -133,10 +133,14 @@ class RasterCodec(Codec):
         """Return that dicomloom itself writes it, and the libraries that could."""
         return ["dicomloom", *self.library().writes()]
 
+    def writable(self) -> bool:
+        """Return that it is, without a look at libraries."""
+        return True
+
     def encoder(self, layout: Layout, **options: object) -> Encoder:
         """Return an encoder; see the class of the codec for its options."""
         no_options(self, options)
-        if _by_library(options.pop("backend", None)):
+        if by_library(options.pop("backend", None)):
             return self.library().encoder(layout, **options)
         source = layout.replace(planar=0)
         self.holds.refuse(self.keyword, source)
@@ -144,7 +148,7 @@ class RasterCodec(Codec):
 
     def decoder(self, layout: Layout, *, backend: object = None) -> Decoder:
         """Return a decoder for frames of which the data set says `layout`."""
-        if _by_library(backend):
+        if by_library(backend):
             return self.library().decoder(layout)
         check_readable(self.keyword, self.readable, layout)
         if not 1 <= layout.samples <= _MOST_SAMPLES:
@@ -168,7 +172,14 @@ class RasterCodec(Codec):
         raise NotImplementedError
 
 
-def _by_library(backend: object) -> bool:
+def by_library(backend: object) -> bool:
+    """Return whether libraries are asked for.
+
+    Raises
+    ------
+    ValueError
+        `backend` is neither None nor one of `BACKENDS`.
+    """
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"backend must be {' or '.join(BACKENDS)}, not {backend!r}")
     return backend == "library"
