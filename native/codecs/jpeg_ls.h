@@ -19,19 +19,16 @@ typedef struct dl_ls_parameters {
     int32_t maxval, near, t1, t2, t3, reset;
 } dl_ls_parameters;
 
-/* What decoding a sample waits for stands side by side; both structures have eight bytes, so that
- * an index needs no multiplication. */
+/* Statistics of a context (A.2.1, A.6), and what coding its next sample needs to know of them. */
 typedef struct dl_ls_context {
-    int16_t c;   /* C: correction of the prediction */
-    uint16_t n;  /* N */
-    uint8_t k;   /* the Golomb parameter that A and N give (A.5.1) */
-    int8_t flip; /* -1: errors are mapped the other way around (A.5.2), else 0 */
-    int16_t unused;
+    int32_t a, b; /* A, B */
+    uint16_t n;   /* N */
+    int8_t c;     /* C: correction of the prediction */
+    uint8_t past; /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
+    int32_t flip; /* -1: errors are mapped the other way around (A.5.2), else 0 */
 } dl_ls_context;
 
-typedef struct dl_ls_sums {
-    int32_t a, b;
-} dl_ls_sums;
+enum { DL_LS_SCALE = sizeof(dl_ls_context) }; /* indices of contexts are counted in bytes */
 
 /* A context of run interruption (A.7.2). */
 typedef struct dl_ls_interruption {
@@ -41,13 +38,12 @@ typedef struct dl_ls_interruption {
 typedef struct dl_ls_model {
     dl_ls_parameters parameters;
     int32_t range, qbpp, limit;
-    bool modular; /* lossless with RANGE = 2^P: errors wrap as P bits do */
+    bool usual; /* lossless with RANGE = 2^P, so that errors wrap as P bits do, and RESET = 64 */
     /* Of the quantizer of gradients (A.3.3): quantize[d] for -maxval <= d <= maxval, and the same
-     * with the sign of d reversed. */
+     * with the sign of d reversed; in units of DL_LS_SCALE. */
     const int8_t *quantize, *quantize_reversed;
     uint32_t run_index[DL_JPEG_LS_SAMPLES];
     dl_ls_context contexts[DL_LS_CONTEXTS];
-    dl_ls_sums sums[DL_LS_CONTEXTS];
     dl_ls_interruption interruptions[2];
 } dl_ls_model;
 
@@ -65,34 +61,65 @@ DL_NODISCARD dl_status dl_ls_quantizer_make(dl_ls_quantizer *quantizer,
 void dl_ls_model_start(dl_ls_model *model, const dl_ls_parameters *parameters,
                        const dl_ls_quantizer *quantizer);
 
-/* --- lines ---
- * Of `width` pixels of `samples` samples each, with one pixel of room before and behind. */
+/* --- lines -------------------------------------------------------------------------------------
+ */
+
+/* What the lines decide of each sample before its turn comes, in units of 16 bits. */
+typedef struct dl_ls_plan {
+    /* 81 Q1 + 9 Q2, what the line above says of the context; when coding with the usual parameters
+     * the absolute value of the whole. In DL_LS_SCALE. */
+    int16_t *context;
+    /* Coding with the usual parameters: the error, of the context's sign and without C, and between
+     * which values C does not lead beyond 0 and MAXVAL. Else the smaller and the larger of Rb and
+     * Rc: Ra + Rb minus what of them is nearest to Ra is the median of A.4.1. */
+    int16_t *error, *least, *most;
+} dl_ls_plan;
 
 typedef struct dl_ls_line {
     const uint16_t *above;
-    uint16_t *current;  /* what is coded; near-lossless, what the decoder will have */
-    int16_t *gradients; /* room for width x samples */
+    uint16_t *current; /* what is coded; near-lossless, what the decoder will have */
+    dl_ls_plan plan;
     size_t width;
     uint32_t *run_index;
 } dl_ls_line;
 
-/* Bits that are to be decoded, without stuffing; `at` is the first byte of which not all are in
- * `bits`. Behind the last there are DL_LS_SLACK zeros. */
+/* The lines of a row: the one above and the current one of each, and one plan for all of them. They
+ * have a pixel of room before them, and one and what kernels read too much behind. */
+typedef struct dl_ls_lines {
+    uint32_t count, pixel; /* lines; samples of a pixel */
+    size_t size;           /* samples of a line */
+    dl_bytes room;
+    uint16_t *above[DL_JPEG_LS_SAMPLES], *current[DL_JPEG_LS_SAMPLES];
+    dl_ls_plan plan;
+} dl_ls_lines;
+
+/* Bits that are to be decoded, without stuffing. Behind the last there are DL_LS_SLACK bytes of
+ * zeros. */
 typedef struct dl_ls_input {
-    const uint8_t *at;
-    uint64_t bits;
-    unsigned count; /* of bits that are valid, from the highest */
+    const uint8_t *window;
+    size_t at;   /* bits that were taken from it */
+    bool failed; /* no code begins with those at `at` */
 } dl_ls_input;
 
 typedef struct dl_ls_kernels {
     /* Codes a line; the writer has room for DL_LS_LONGEST bits a sample and DL_LS_SLACK bytes. */
     void (*encode)(dl_ls_model *model, const dl_ls_line *line, unsigned samples,
                    dl_bit_writer *writer);
-    /* Decodes a line. False: no code can begin with these bits; *column is where. */
-    bool (*decode)(dl_ls_model *model, const dl_ls_line *line, unsigned samples, dl_ls_input *input,
-                   size_t *column);
+    /* Decodes a line, unless the input fails. */
+    void (*decode)(dl_ls_model *model, const dl_ls_line *line, unsigned samples,
+                   dl_ls_input *input);
 } dl_ls_kernels;
 
 const dl_ls_kernels *dl_ls_kernels_get(dl_vectors vectors);
+
+/* Makes `count` lines of `columns` pixels; the room is kept from frame to frame. */
+DL_NODISCARD dl_status dl_ls_lines_make(dl_ls_lines *lines, uint32_t count, uint32_t pixel,
+                                        uint32_t columns, dl_error *error);
+/* Nothing above, as at the beginning of a scan. */
+void dl_ls_lines_clear(dl_ls_lines *lines);
+/* What stands beside the lines (A.2.1: Ra, Rc and Rd at the edges); then a kernel may run. */
+dl_ls_line dl_ls_line_begin(const dl_ls_lines *lines, uint32_t index, uint32_t *run_index);
+/* The current line becomes the one above. */
+void dl_ls_line_end(dl_ls_lines *lines, uint32_t index);
 
 #endif

@@ -32,7 +32,8 @@ struct dl_jpeg_ls_decoder {
     const dl_ls_kernels *kernels;
     dl_ls_quantizer quantizer;
     dl_ls_model model;
-    dl_bytes room, window; /* lines and gradients; bits */
+    dl_ls_lines lines;
+    dl_bytes window; /* bits */
     mapping mappings[MAPPINGS];
     /* Of the frame: */
     dl_jpeg_stream stream;
@@ -49,10 +50,7 @@ struct dl_jpeg_ls_decoder {
     uint32_t count, interleave;
     uint32_t chosen[DL_JPEG_LS_SAMPLES]; /* components */
     const mapping *mapped[DL_JPEG_LS_SAMPLES];
-    uint32_t lines, pixel;
-    size_t line_size, line_bytes; /* samples of a line, and bytes that it may take in the window */
-    uint16_t *above[DL_JPEG_LS_SAMPLES], *current[DL_JPEG_LS_SAMPLES];
-    int16_t *gradients;
+    size_t line_bytes; /* that a line may take in the window */
     /* Of the restart interval: */
     size_t start; /* its first byte */
     dl_bit_unstuffer unstuffer;
@@ -73,7 +71,7 @@ void dl_jpeg_ls_decoder_free(dl_jpeg_ls_decoder *decoder) {
     if (!decoder) return;
     for (size_t i = 0; i < MAPPINGS; i++) dl_bytes_free(&decoder->mappings[i].entries);
     dl_bytes_free(&decoder->quantizer.bytes);
-    dl_bytes_free(&decoder->room);
+    dl_bytes_free(&decoder->lines.room);
     dl_bytes_free(&decoder->window);
     free(decoder);
 }
@@ -253,9 +251,7 @@ static uint64_t bits_there(const dl_jpeg_ls_decoder *d) {
     return 8 * (d->dropped + (uint64_t)(d->filled - d->window.data)) + d->partial;
 }
 
-static uint64_t bits_taken(const dl_jpeg_ls_decoder *d) {
-    return 8 * (d->dropped + (uint64_t)(d->input.at - d->window.data)) - d->input.count;
-}
+static uint64_t bits_taken(const dl_jpeg_ls_decoder *d) { return 8 * d->dropped + d->input.at; }
 
 /* The byte of the stream that holds a bit of the interval. */
 static size_t offset_of(const dl_jpeg_ls_decoder *d, uint64_t bit) {
@@ -271,13 +267,12 @@ static size_t offset_of(const dl_jpeg_ls_decoder *d, uint64_t bit) {
 /* Makes `least` bytes of bits, or all that the interval has left, ready to be taken. */
 static void fill(dl_jpeg_ls_decoder *d, size_t least) {
     uint8_t *window = d->window.data, *end = window + d->window.capacity - DL_LS_SLACK;
-    size_t left = (size_t)(d->filled - d->input.at);
-    if (d->ended || (d->input.at <= d->filled && left >= least)) return;
-    size_t used = (size_t)(d->input.at - window);
-    memmove(window, d->input.at, left);
+    size_t there = (size_t)(d->filled - window), used = d->input.at / 8;
+    if (d->ended || (used <= there && there - used >= least)) return;
+    memmove(window, window + used, there - used);
     d->dropped += used;
-    d->input.at = window;
-    d->filled = window + left;
+    d->input.at %= 8;
+    d->filled = window + (there - used);
     size_t got = dl_unstuff_bits(&d->unstuffer, d->filled, (size_t)(end - d->filled));
     d->filled += got;
     if (d->unstuffer.at < d->unstuffer.end) return;
@@ -290,11 +285,10 @@ static void fill(dl_jpeg_ls_decoder *d, size_t least) {
 static void start_interval(dl_jpeg_ls_decoder *d, size_t at) {
     const dl_jpeg_stream *stream = &d->stream;
     dl_ls_model_start(&d->model, &d->parameters, &d->quantizer);
-    for (uint32_t i = 0; i < d->lines; i++)
-        memset(d->above[i] - d->pixel, 0, (d->line_size + 2 * d->pixel) * sizeof(uint16_t));
+    dl_ls_lines_clear(&d->lines);
     d->start = at;
     d->unstuffer = (dl_bit_unstuffer){.at = stream->data + at, .end = stream->data + stream->size};
-    d->input = (dl_ls_input){.at = d->window.data};
+    d->input = (dl_ls_input){.window = d->window.data};
     d->filled = d->window.data;
     d->dropped = 0;
     d->partial = 0;
@@ -320,29 +314,19 @@ static dl_status restart(dl_jpeg_ls_decoder *d, uint32_t row, dl_error *error) {
  */
 
 static dl_status lay_out(dl_jpeg_ls_decoder *d, dl_error *error) {
-    d->lines = d->interleave == DL_INTERLEAVE_LINE ? d->count : 1;
-    d->pixel = d->interleave == DL_INTERLEAVE_SAMPLE ? d->count : 1;
-    d->line_size = (size_t)d->raster->columns * d->pixel;
+    uint32_t lines = d->interleave == DL_INTERLEAVE_LINE ? d->count : 1;
+    uint32_t pixel = d->interleave == DL_INTERLEAVE_SAMPLE ? d->count : 1;
+    dl_status status = dl_ls_lines_make(&d->lines, lines, pixel, d->raster->columns, error);
+    if (status != DL_OK) return status;
     /* A bit or two before each code, and DL_LS_LONGEST of it. */
-    d->line_bytes = d->line_size * (DL_LS_LONGEST / 8 + 1) + DL_LS_SLACK;
-    size_t pitch = d->line_size + 2 * d->pixel;
-    d->room.length = d->window.length = 0;
-    if (dl_bytes_reserve(&d->room, (2 * (size_t)d->lines + 1) * pitch * sizeof(uint16_t)) !=
-            DL_OK ||
-        dl_bytes_reserve(&d->window, WINDOW + d->line_bytes) != DL_OK)
+    d->line_bytes = d->lines.size * (DL_LS_LONGEST / 8 + 1) + DL_LS_SLACK;
+    d->window.length = 0;
+    if (dl_bytes_reserve(&d->window, WINDOW + d->line_bytes) != DL_OK)
         return dl_fail(error, DL_ERR_MEMORY, 0, "no memory to decode a row");
-    uint16_t *next = (uint16_t *)(void *)d->room.data + d->pixel;
-    for (uint32_t i = 0; i < d->lines; i++) {
-        d->above[i] = next;
-        d->current[i] = next + pitch;
-        next += 2 * pitch;
-    }
-    d->gradients = (int16_t *)next;
     return DL_OK;
 }
 
-static dl_status fail_at(const dl_jpeg_ls_decoder *d, uint32_t row, size_t column,
-                         dl_error *error) {
+static dl_status fail_at(const dl_jpeg_ls_decoder *d, uint32_t row, dl_error *error) {
     uint64_t taken = bits_taken(d), there = bits_there(d);
     if (d->ended && taken + DL_LS_LONGEST >= there) {
         size_t at = (size_t)(d->unstuffer.at - d->stream.data);
@@ -352,8 +336,8 @@ static dl_status fail_at(const dl_jpeg_ls_decoder *d, uint32_t row, size_t colum
     }
     size_t at = offset_of(d, taken);
     return dl_fail(error, DL_ERR_CORRUPT, at,
-                   "JPEG-LS: no code at byte %zu could be that of row %u, column %zu", at, row,
-                   column);
+                   "JPEG-LS: expected a code of row %u at byte %zu, no code begins like that", row,
+                   at);
 }
 
 /* The samples of one component, from every `pixel`th place of a line, through its table. */
@@ -363,10 +347,10 @@ static dl_status store(dl_jpeg_ls_decoder *d, const uint16_t *line, uint32_t ind
     const mapping *m = d->mapped[index];
     uint32_t component = d->chosen[index], bits = d->bits < raster->bits ? d->bits : raster->bits;
     uint8_t *out = d->out + row * d->stride + component * raster->sample_bytes;
-    uint16_t *picked = (uint16_t *)d->gradients; /* which the next line makes anew */
+    uint16_t *picked = (uint16_t *)d->lines.plan.context; /* which the next line makes anew */
     if (m) bits = raster->bits;
     for (size_t i = 0; i < raster->columns; i++) {
-        uint32_t value = line[i * d->pixel];
+        uint32_t value = line[i * d->lines.pixel];
         if (m && value >= m->entries.length / 2)
             return dl_fail(error, DL_ERR_CORRUPT, offset_of(d, bits_taken(d)),
                            "JPEG-LS: mapping table %u has %zu entries, row %u, column %zu needs %u",
@@ -378,33 +362,26 @@ static dl_status store(dl_jpeg_ls_decoder *d, const uint16_t *line, uint32_t ind
 }
 
 static bool stores_as_it_is(const dl_jpeg_ls_decoder *d) {
-    for (uint32_t i = 0; i < d->pixel; i++)
+    for (uint32_t i = 0; i < d->lines.pixel; i++)
         if (d->chosen[i] != i || d->mapped[i]) return false;
-    return d->pixel == d->raster->samples;
+    return d->lines.pixel == d->raster->samples;
 }
 
 static dl_status decode_line(dl_jpeg_ls_decoder *d, uint32_t row, uint32_t index, dl_error *error) {
-    uint16_t *above = d->above[index], *current = d->current[index];
-    const size_t size = d->line_size, pixel = d->pixel;
-    memcpy(above + size, above + size - pixel, pixel * sizeof *above);
-    memcpy(current - pixel, above, pixel * sizeof *above);
+    const uint32_t pixel = d->lines.pixel;
+    dl_ls_line line = dl_ls_line_begin(&d->lines, index, &d->model.run_index[index]);
     fill(d, d->line_bytes);
-    dl_ls_line what = {above, current, d->gradients, d->raster->columns,
-                       &d->model.run_index[index]};
-    size_t column = 0;
-    if (!d->kernels->decode(&d->model, &what, d->pixel, &d->input, &column) ||
-        bits_taken(d) > bits_there(d))
-        return fail_at(d, row, column, error);
-    d->above[index] = current;
-    d->current[index] = above;
+    d->kernels->decode(&d->model, &line, pixel, &d->input);
+    if (d->input.failed || bits_taken(d) > bits_there(d)) return fail_at(d, row, error);
+    dl_ls_line_end(&d->lines, index);
     if (stores_as_it_is(d)) {
         uint32_t bits = d->bits < d->raster->bits ? d->bits : d->raster->bits;
-        dl_raster_store(d->raster, d->out + row * d->stride, 1, current, size, bits);
+        dl_raster_store(d->raster, d->out + row * d->stride, 1, line.current, d->lines.size, bits);
         return DL_OK;
     }
     dl_status status = DL_OK;
     for (uint32_t i = 0; status == DL_OK && i < pixel; i++)
-        status = store(d, current + i, index + i, row, error);
+        status = store(d, line.current + i, index + i, row, error);
     return status;
 }
 
@@ -415,7 +392,7 @@ static dl_status decode_scan(dl_jpeg_ls_decoder *d, dl_error *error) {
     for (uint32_t row = 0; row < d->raster->rows; row++) {
         if (d->restart_rows > 0 && row > 0 && row % d->restart_rows == 0)
             status = restart(d, row, error);
-        for (uint32_t i = 0; status == DL_OK && i < d->lines; i++)
+        for (uint32_t i = 0; status == DL_OK && i < d->lines.count; i++)
             status = decode_line(d, row, i, error);
         if (status != DL_OK) return status;
     }

@@ -27,13 +27,10 @@ struct dl_jpeg_ls_encoder {
     dl_jpeg_ls_options options;
     dl_ls_parameters parameters;
     dl_ls_quantizer quantizer;
-    uint32_t rows_left, scans, lines; /* lines: that a row has in a scan */
-    uint32_t pixel;                   /* samples of a pixel of such a line */
-    size_t count, pitch;              /* samples of a line; and with what stands around it */
+    uint32_t rows_left, scans;
     uint64_t worst_scan;
-    dl_bytes room; /* for the lines, their gradients and bits */
-    uint16_t *above[DL_JPEG_LS_SAMPLES], *current[DL_JPEG_LS_SAMPLES];
-    int16_t *gradients;
+    dl_ls_lines lines;
+    dl_bytes bits; /* of a line of each scan */
     scan scan[DL_JPEG_LS_SAMPLES];
 };
 
@@ -93,7 +90,8 @@ void dl_jpeg_ls_encoder_free(dl_jpeg_ls_encoder *encoder) {
     if (!encoder) return;
     for (size_t i = 0; i < DL_JPEG_LS_SAMPLES; i++) dl_bytes_free(&encoder->scan[i].coded);
     dl_bytes_free(&encoder->quantizer.bytes);
-    dl_bytes_free(&encoder->room);
+    dl_bytes_free(&encoder->lines.room);
+    dl_bytes_free(&encoder->bits);
     free(encoder);
 }
 
@@ -169,9 +167,7 @@ static dl_status reserve(const dl_jpeg_ls_encoder *encoder, scan *s, size_t size
 
 /* What a scan and each restart interval begin with: nothing above, no statistics. */
 static void start_interval(dl_jpeg_ls_encoder *encoder) {
-    for (uint32_t i = 0; i < encoder->raster.samples; i++)
-        if (encoder->above[i])
-            memset(encoder->above[i] - encoder->pixel, 0, encoder->pitch * sizeof(uint16_t));
+    dl_ls_lines_clear(&encoder->lines);
     for (uint32_t i = 0; i < encoder->scans; i++) {
         scan *s = &encoder->scan[i];
         dl_ls_model_start(&s->model, &encoder->parameters, &encoder->quantizer);
@@ -180,25 +176,19 @@ static void start_interval(dl_jpeg_ls_encoder *encoder) {
     }
 }
 
-/* Cuts the room into lines of 16 bits, gradients, and the bits of a line for each scan. */
+/* Room for lines, and for the bits of a line in each scan. */
 static dl_status lay_out(dl_jpeg_ls_encoder *encoder, dl_error *error) {
-    size_t lines = (size_t)encoder->lines * encoder->scans;
-    size_t bits = (size_t)worst_row_of(&encoder->raster, &encoder->options) / 8 + DL_LS_SLACK;
-    size_t words = (2 * lines + 1) * encoder->pitch;
-    encoder->room.length = 0;
-    if (dl_bytes_reserve(&encoder->room, words * sizeof(uint16_t) + encoder->scans * bits) != DL_OK)
+    const dl_raster *raster = &encoder->raster;
+    uint32_t interleave = interleave_of(raster, &encoder->options);
+    size_t bits = (size_t)worst_row_of(raster, &encoder->options) / 8 + DL_LS_SLACK;
+    encoder->bits.length = 0;
+    if (dl_bytes_reserve(&encoder->bits, encoder->scans * bits) != DL_OK)
         return dl_fail(error, DL_ERR_MEMORY, 0, "no memory to code a row");
-    uint16_t *next = (uint16_t *)(void *)encoder->room.data + encoder->pixel;
-    for (size_t i = 0; i < DL_JPEG_LS_SAMPLES; i++) encoder->above[i] = encoder->current[i] = NULL;
-    for (size_t i = 0; i < lines; i++) {
-        encoder->above[i] = next;
-        encoder->current[i] = next + encoder->pitch;
-        next += 2 * encoder->pitch;
-    }
-    encoder->gradients = (int16_t *)next;
     for (uint32_t i = 0; i < encoder->scans; i++)
-        encoder->scan[i].bits = encoder->room.data + words * sizeof(uint16_t) + i * bits;
-    return DL_OK;
+        encoder->scan[i].bits = encoder->bits.data + i * bits;
+    bool by_pixel = interleave == DL_INTERLEAVE_SAMPLE;
+    return dl_ls_lines_make(&encoder->lines, by_pixel ? 1 : raster->samples,
+                            by_pixel ? raster->samples : 1, raster->columns, error);
 }
 
 dl_status dl_jpeg_ls_encode_begin(dl_jpeg_ls_encoder *encoder, const dl_raster *raster,
@@ -213,15 +203,10 @@ dl_status dl_jpeg_ls_encode_begin(dl_jpeg_ls_encoder *encoder, const dl_raster *
     dl_ls_default_thresholds(&parameters);
     status = dl_ls_quantizer_make(&encoder->quantizer, &parameters, error);
     if (status != DL_OK) return status;
-    uint32_t interleave = interleave_of(raster, options);
     encoder->raster = *raster;
     encoder->options = *options;
     encoder->parameters = parameters;
     encoder->scans = scans_of(raster, options);
-    encoder->lines = interleave == DL_INTERLEAVE_LINE ? raster->samples : 1;
-    encoder->pixel = interleave == DL_INTERLEAVE_SAMPLE ? raster->samples : 1;
-    encoder->count = (size_t)raster->columns * encoder->pixel;
-    encoder->pitch = encoder->count + 2 * encoder->pixel;
     encoder->worst_scan = worst_scan_of(raster, options);
     status = lay_out(encoder, error);
     for (uint32_t i = 0; status == DL_OK && i < encoder->scans; i++) {
@@ -260,21 +245,15 @@ static void end_interval(scan *s) {
     }
 }
 
-static dl_status encode_line(dl_jpeg_ls_encoder *encoder, scan *s, uint32_t line,
-                             uint32_t run_index, dl_error *error) {
-    uint16_t *above = encoder->above[line], *current = encoder->current[line];
-    const size_t pixel = encoder->pixel, count = encoder->count;
-    memcpy(above + count, above + count - pixel, pixel * sizeof *above);
-    memcpy(current - pixel, above, pixel * sizeof *above);
-    dl_ls_line what = {above, current, encoder->gradients, encoder->raster.columns,
-                       &s->model.run_index[run_index]};
-    encoder->kernels->encode(&s->model, &what, encoder->pixel, &s->writer);
+static dl_status encode_line(dl_jpeg_ls_encoder *encoder, scan *s, uint32_t index,
+                             uint32_t *run_index, dl_error *error) {
+    dl_ls_line line = dl_ls_line_begin(&encoder->lines, index, run_index);
+    encoder->kernels->encode(&s->model, &line, encoder->lines.pixel, &s->writer);
     size_t bits = 8 * (size_t)(s->writer.at - s->bits) + s->writer.count;
     dl_status status = reserve(encoder, s, dl_stuffed_most(bits) + HEADER_MOST, error);
     if (status != DL_OK) return status;
     stuff_line(s);
-    encoder->above[line] = current;
-    encoder->current[line] = above;
+    dl_ls_line_end(&encoder->lines, index);
     return DL_OK;
 }
 
@@ -293,7 +272,7 @@ static dl_status check_ends(const dl_jpeg_ls_encoder *encoder, const uint16_t *l
                             uint32_t number, dl_error *error) {
     const uint32_t bits = encoder->raster.bits, near = encoder->options.near;
     const int32_t half = (int32_t)1 << (bits - 1);
-    for (size_t i = 0; i < encoder->count; i++) {
+    for (size_t i = 0; i < encoder->lines.size; i++) {
         if (line[i] + near < (uint32_t)half || line[i] >= (uint32_t)half + near) continue;
         return dl_fail(error, DL_ERR_PIXEL, 0,
                        "signed values within %u of %d or %d, the ends of BitsStored %u, could "
@@ -305,20 +284,22 @@ static dl_status check_ends(const dl_jpeg_ls_encoder *encoder, const uint16_t *l
 
 static dl_status encode_row(dl_jpeg_ls_encoder *encoder, const uint8_t *row, dl_error *error) {
     const dl_raster *raster = &encoder->raster;
-    uint32_t number = raster->rows - encoder->rows_left, lines = encoder->lines * encoder->scans;
+    dl_ls_lines *lines = &encoder->lines;
+    uint32_t number = raster->rows - encoder->rows_left;
     uint32_t restart_rows = encoder->options.restart_rows;
     if (restart_rows > 0 && number > 0 && number % restart_rows == 0) restart(encoder, number);
-    for (uint32_t i = 0; i < lines; i++) {
+    for (uint32_t i = 0; i < lines->count; i++) {
         const uint8_t *first = row + i * raster->sample_bytes;
-        dl_status status = dl_raster_load(raster, first, number, lines, encoder->current[i],
-                                          encoder->count, error);
+        dl_status status = dl_raster_load(raster, first, number, lines->count, lines->current[i],
+                                          lines->size, error);
         if (status == DL_OK && encoder->options.near > 0 && raster->is_signed)
-            status = check_ends(encoder, encoder->current[i], number, error);
+            status = check_ends(encoder, lines->current[i], number, error);
         if (status != DL_OK) return status;
     }
-    for (uint32_t i = 0; i < lines; i++) {
-        bool own = encoder->scans > 1; /* a scan for each line of the row */
-        dl_status status = encode_line(encoder, &encoder->scan[own ? i : 0], i, own ? 0 : i, error);
+    for (uint32_t i = 0; i < lines->count; i++) {
+        scan *s = &encoder->scan[encoder->scans > 1 ? i : 0];
+        uint32_t *run_index = &s->model.run_index[encoder->scans > 1 ? 0 : i];
+        dl_status status = encode_line(encoder, s, i, run_index, error);
         if (status != DL_OK) return status;
     }
     encoder->rows_left--;

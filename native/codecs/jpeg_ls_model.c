@@ -1,4 +1,4 @@
-/* Parameters and first states of JPEG-LS. */
+/* Parameters and first states of JPEG-LS, and room for its lines. */
 #include <stdlib.h>
 
 #include "jpeg_ls.h"
@@ -29,7 +29,7 @@ void dl_ls_default_thresholds(dl_ls_parameters *p) {
 static int8_t quantize(const dl_ls_parameters *p, int32_t d) {
     int32_t size = d < 0 ? -d : d;
     int region = (size > p->near) + (size >= p->t1) + (size >= p->t2) + (size >= p->t3);
-    return (int8_t)(d < 0 ? -region : region);
+    return (int8_t)((d < 0 ? -region : region) * DL_LS_SCALE);
 }
 
 dl_status dl_ls_quantizer_make(dl_ls_quantizer *quantizer, const dl_ls_parameters *parameters,
@@ -68,16 +68,57 @@ void dl_ls_model_start(dl_ls_model *model, const dl_ls_parameters *parameters,
     model->range = (p->maxval + 2 * p->near) / step + 1;
     model->qbpp = bits_for(model->range);
     model->limit = 2 * (bpp + larger(8, bpp));
-    model->modular = p->near == 0 && model->range == (int32_t)1 << p->bits;
+    model->usual = p->near == 0 && model->range == (int32_t)1 << p->bits && p->reset == DL_LS_RESET;
     size_t side = 2 * (size_t)p->maxval + 1;
     model->quantize = (const int8_t *)quantizer->bytes.data + p->maxval;
     model->quantize_reversed = model->quantize + side;
     int32_t a = larger(2, (model->range + 32) / 64);
-    dl_ls_context context = {0, 1, (uint8_t)bits_for(a), 0, 0};
-    for (size_t i = 0; i < DL_LS_CONTEXTS; i++) {
-        model->contexts[i] = context;
-        model->sums[i] = (dl_ls_sums){a, 0};
-    }
+    dl_ls_context context = {.a = a, .n = 1, .past = (uint8_t)(63 - bits_for(a))};
+    for (size_t i = 0; i < DL_LS_CONTEXTS; i++) model->contexts[i] = context;
     for (size_t i = 0; i < 2; i++) model->interruptions[i] = (dl_ls_interruption){a, 1, 0};
     memset(model->run_index, 0, sizeof model->run_index);
+}
+
+enum { SLACK = 16, PLANS = 4 }; /* SLACK: places that kernels may read and write behind a line */
+
+static size_t pitch_of(const dl_ls_lines *lines) { return lines->size + 2 * lines->pixel + SLACK; }
+
+dl_status dl_ls_lines_make(dl_ls_lines *lines, uint32_t count, uint32_t pixel, uint32_t columns,
+                           dl_error *error) {
+    lines->count = count;
+    lines->pixel = pixel;
+    lines->size = (size_t)columns * pixel;
+    size_t pitch = pitch_of(lines);
+    lines->room.length = 0;
+    if (dl_bytes_reserve(&lines->room, (2 * count + PLANS) * pitch * sizeof(uint16_t)) != DL_OK)
+        return dl_fail(error, DL_ERR_MEMORY, 0, "no memory for a row of JPEG-LS");
+    uint16_t *next = (uint16_t *)(void *)lines->room.data + pixel;
+    for (uint32_t i = 0; i < count; i++) {
+        lines->above[i] = next;
+        lines->current[i] = next + pitch;
+        next += 2 * pitch;
+    }
+    int16_t *plan = (int16_t *)next - pixel;
+    lines->plan = (dl_ls_plan){plan, plan + pitch, plan + 2 * pitch, plan + 3 * pitch};
+    dl_ls_lines_clear(lines);
+    return DL_OK;
+}
+
+void dl_ls_lines_clear(dl_ls_lines *lines) {
+    for (uint32_t i = 0; i < lines->count; i++)
+        memset(lines->above[i] - lines->pixel, 0, pitch_of(lines) * sizeof(uint16_t));
+}
+
+dl_ls_line dl_ls_line_begin(const dl_ls_lines *lines, uint32_t index, uint32_t *run_index) {
+    uint16_t *above = lines->above[index], *current = lines->current[index];
+    const size_t size = lines->size, pixel = lines->pixel;
+    memcpy(above + size, above + size - pixel, pixel * sizeof *above);
+    memcpy(current - pixel, above, pixel * sizeof *above);
+    return (dl_ls_line){above, current, lines->plan, size / pixel, run_index};
+}
+
+void dl_ls_line_end(dl_ls_lines *lines, uint32_t index) {
+    uint16_t *done = lines->current[index];
+    lines->current[index] = lines->above[index];
+    lines->above[index] = done;
 }
