@@ -123,7 +123,8 @@ def transcode(
     Notes
     -----
     Holds workers x (decoded + coded frame), and 16 bytes a frame for the tables. RLE Lossless, JPEG
-    Lossless and JPEG-LS read native frames a few rows at a time: workers x coded frame.
+    Lossless and JPEG-LS read native frames a few rows at a time: workers x coded frame. Of a
+    deflated object, JPEG Lossless reads whole ones.
 
     Examples
     --------
