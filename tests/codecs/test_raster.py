@@ -283,6 +283,25 @@ def test_an_end_that_is_missing_and_one_that_came_too_soon(keyword, of):
 
 
 @pytest.mark.parametrize("keyword", CODECS)
+def test_no_room_is_made_for_what_the_bytes_cannot_fill(keyword):
+    small, of = layout(16), layout(16, rows=65535, columns=65535)
+    _, data = code(keyword, small, image(small))
+    at = max(data.find(b"\xff\xc3"), data.find(b"\xff\xf7")) + 5
+    with pytest.raises(TruncatedError, match="gives at most [0-9]+ bytes of 8589672450"):
+        decode(keyword, of, data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :])
+
+
+@pytest.mark.parametrize("keyword", CODECS)
+@pytest.mark.parametrize("of", [layout(8), layout(16), layout(8, color=True)], ids=str)
+def test_what_is_all_alike_is_not_taken_for_too_little(keyword, of):
+    of = of.replace(rows=700, columns=900)
+    pixels = np.zeros(of.shape, of.dtype)
+    _, data = code(keyword, of, pixels, **CODECS[keyword])
+    assert len(data) < 2 * of.rows * of.columns * of.samples // 8
+    assert (decode(keyword, of, data) == 0).all()
+
+
+@pytest.mark.parametrize("keyword", CODECS)
 def test_layouts_that_cannot_be_decoded(keyword):
     codec = registry.find(keyword)
     for of, words in (
