@@ -96,9 +96,9 @@ def code(keyword, of, pixels, **options):
     return encoder, b"".join(bytes(part) for part in encoder.encode(raw(pixels, of)))
 
 
-def decode(keyword, of, data):
+def decode(keyword, of, data, **options):
     """Decode one frame of a data set that says `of`."""
-    decoder = registry.find(keyword).decoder(of)
+    decoder = registry.find(keyword).decoder(of, **options)
     return pixels_of(decoder.decode(data), decoder.layout)
 
 

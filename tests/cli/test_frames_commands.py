@@ -163,6 +163,9 @@ USAGE = [
     ([*RLE, "--option", "speed"], "KEYWORD=VALUE"),
     (["--to", "DeflatedImageFrameCompression", "--option", "level=99"], "level must be"),
     (["--to", "DeflatedImageFrameCompression", "--option", "level=much"], "level must be"),
+    (["--to", "JPEGLSLossless", "--option", "backend=charls"], "backend must be dicomloom or"),
+    ([*RLE, "--option", "backend=charls"], "backend must be dicomloom or library, not 'charls'"),
+    ([*RLE, "--option", "backend=library"], "neither ExplicitVRLittleEndian nor RLELossless"),
 ]
 
 
@@ -307,6 +310,29 @@ sys.exit(main(sys.argv[1:]))
 def test_usage_of_a_tree_is_usage_too(tmp_path, tree, options):
     pytest.importorskip("imagecodecs")
     fails(2, "transcode", tree, tmp_path / "out", *JPEG, *options)
+
+
+@pytest.mark.parametrize("keyword", ["JPEGLosslessSV1", "JPEGLSLossless"])
+def test_transcode_by_libraries(tmp_path, source, keyword):
+    """--option backend is for what decodes as well as for what codes."""
+    pytest.importorskip("imagecodecs")
+    library = ["--option", "backend=library"]
+    coded, out = tmp_path / "coded.dcm", tmp_path / "out.dcm"
+    for coding, decoding in ((library, []), ([], library), (library, library)):
+        works("transcode", source, coded, "--to", keyword, *coding)
+        for to in ("RLELossless", "ExplicitVRLittleEndian", keyword):
+            works("transcode", coded, out, "--to", to, *decoding)
+            assert np.array_equal(np.asarray(FrameReader(out)), noise(10, 32, 48))
+    fails(2, "transcode", coded, out, *RLE, "--option", "backend=charls", says="backend must be")
+
+
+def test_a_tree_where_only_some_have_a_choice(tmp_path, tree):
+    pytest.importorskip("imagecodecs")
+    works("transcode", tree / "0.dcm", tree / "0.dcm", "--to", "JPEGLSLossless")
+    done = command("transcode", tree, tmp_path / "out", *RLE, "--option", "backend=library")
+    assert done.returncode == 1
+    assert "1.dcm: neither ExplicitVRLittleEndian nor RLELossless takes" in done.stderr
+    assert files_of(tmp_path / "out") == ["0.dcm"]
 
 
 def test_concatenations_by_command(tmp_path, source):

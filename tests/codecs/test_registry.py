@@ -11,12 +11,18 @@ from dicomloom import DicomloomError, MissingDependencyError, UnsupportedError
 from dicomloom.codecs import backends, registry
 from images import code, decode, image, layout
 
-BY_LIBRARY = [
+CODED = [
     entry.keyword
     for entry in registry.entries()
     if entry.module not in ("native", "deflated", "rle")
 ]
-WRITTEN = [keyword for keyword in BY_LIBRARY if "NonHierarchical" not in keyword]
+WRITTEN = [keyword for keyword in CODED if "NonHierarchical" not in keyword]
+OWN = ["JPEGLossless", "JPEGLosslessSV1", "JPEGLSLossless", "JPEGLSNearLossless"]
+
+
+def by_library(keyword):
+    """The option that leaves the work to a library, where there is a choice."""
+    return {"backend": "library"} if keyword in OWN else {}
 
 
 @pytest.mark.parametrize("entry", registry.entries(), ids=lambda entry: entry.keyword)
@@ -84,29 +90,43 @@ def nothing_installed(monkeypatch):
     monkeypatch.setattr("dicomloom.codecs.fallback.plugins", lambda uid: [])
 
 
-@pytest.mark.parametrize("keyword", BY_LIBRARY)
+@pytest.mark.parametrize("keyword", CODED)
 def test_a_missing_library_is_named_with_its_extra(keyword, request):
     of = layout(8)
     sample = image(of)
     written = keyword if keyword in WRITTEN else "JPEGBaseline8Bit"
     _, data = code(written, of, sample)
     request.getfixturevalue("nothing_installed")
-    codec = registry.find(keyword)
-    assert codec.reads() == codec.writes() == []
+    codec, options = registry.find(keyword), by_library(keyword)
+    own = ["dicomloom"] if options else []
+    assert codec.reads() == codec.writes() == own
+    assert codec.writable() == bool(own)
     with pytest.raises(MissingDependencyError, match=r"imagecodecs.*dicomloom\[codecs\]"):
-        codec.decoder(of).decode(data)
+        codec.decoder(of, **options).decode(data)
     if keyword in WRITTEN:
         with pytest.raises(
             MissingDependencyError, match=r"imagecodecs.*dicomloom\[codecs\]"
         ) as caught:
-            codec.encoder(of)
+            codec.encoder(of, **options)
         assert isinstance(caught.value, ImportError)
+
+
+@pytest.mark.usefixtures("nothing_installed")
+@pytest.mark.parametrize("keyword", OWN)
+def test_what_dicomloom_codes_itself_needs_no_library(keyword):
+    of = layout(12)
+    sample = image(of)
+    encoder, data = code(keyword, of, sample, **({"near": 0} if "Near" in keyword else {}))
+    assert (decode(keyword, encoder.layout, data) == sample).all()
 
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_the_table_tells_what_would_bring_it():
     rows = {row.keyword: row for row in registry.table()}
-    assert rows["JPEGLossless"].extras == ["codecs", "libjpeg"]
+    assert rows["JPEGBaseline8Bit"].extras == ["codecs", "libjpeg"]
+    for keyword in OWN:  # nothing is lacking
+        assert rows[keyword].extras == []
+        assert rows[keyword].reads == rows[keyword].writes == ["dicomloom"]
     assert rows["HTJ2K"].extras == ["codecs"]
     assert rows["ExplicitVRLittleEndian"].extras == []
     assert rows["JPEG2000"].reads == rows["JPEG2000"].writes == []
@@ -114,9 +134,11 @@ def test_the_table_tells_what_would_bring_it():
 
 def test_other_depths_of_jpeg_ls_need_another_library(monkeypatch):
     take_away(monkeypatch, backends.PYJPEGLS)
-    registry.find("JPEGLSLossless").encoder(layout(16))
+    codec = registry.find("JPEGLSLossless")
+    codec.encoder(layout(16), backend="library")
     with pytest.raises(MissingDependencyError, match="coding 12 bits needs pyjpegls"):
-        registry.find("JPEGLSLossless").encoder(layout(12))
+        codec.encoder(layout(12), backend="library")
+    codec.encoder(layout(12))
 
 
 @pytest.mark.parametrize(
@@ -135,12 +157,13 @@ def test_other_depths_of_jpeg_ls_need_another_library(monkeypatch):
 def test_the_next_library_decodes_alike(keyword, of, last_resort, monkeypatch):
     encoder, data = code(keyword, of, image(of))
     first = decode(keyword, encoder.layout, data).astype(int)
+    options = by_library(keyword)
     take_away(monkeypatch, backends.IMAGECODECS)
     if last_resort:  # pydicom's own decoders, whose plugins import no module anew
         for backend in (backends.LIBJPEG, backends.OPENJPEG):
             make_too_old(monkeypatch, backend)
-        assert registry.find(keyword).reads()[0].startswith("pydicom")
-    second = decode(keyword, encoder.layout, data).astype(int)
+        assert registry.find(keyword).reads()[len(options)].startswith("pydicom")
+    second = decode(keyword, encoder.layout, data, **options).astype(int)
     assert abs(first - second).max() <= int(encoder.lossy)
 
 
@@ -171,40 +194,46 @@ print(*{"numpy", "imagecodecs", "pydicom", "libjpeg", "openjpeg"} & set(sys.modu
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("keyword", WRITTEN)
-def test_a_decoder_may_be_used_from_many_threads(keyword):
+CHOICES = [(keyword, {}) for keyword in WRITTEN] + [
+    (keyword, by_library(keyword)) for keyword in OWN
+]
+
+
+@pytest.mark.parametrize(("keyword", "options"), CHOICES)
+def test_a_decoder_may_be_used_from_many_threads(keyword, options):
     of = layout(8, color=True)
     samples = [image(of, seed=seed) for seed in range(4)]
     encoder = registry.find(keyword).encoder(of)
     frames = [b"".join(map(bytes, encoder.encode(sample.tobytes()))) for sample in samples]
-    decoder = registry.find(keyword).decoder(encoder.layout)
+    decoder = registry.find(keyword).decoder(encoder.layout, **options)
     alone = [bytes(decoder.decode(frame)) for frame in frames]
-    wrong = []
+    if not encoder.lossy:
+        assert alone == [sample.tobytes() for sample in samples]
+    right = []
 
     def work(first):
         for n in range(8):
             which = (first + n) % len(frames)
-            if bytes(decoder.decode(frames[which])) != alone[which]:
-                wrong.append(which)
+            right.append(bytes(decoder.decode(frames[which])) == alone[which])
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong
+    assert right == 64 * [True]
 
 
-@pytest.mark.parametrize("keyword", WRITTEN)
-def test_an_encoder_each_in_many_threads(keyword):
+@pytest.mark.parametrize(("keyword", "options"), CHOICES)
+def test_an_encoder_each_in_many_threads(keyword, options):
     of = layout(8, color=True)
     frame = image(of).tobytes()
     codec = registry.find(keyword)
-    alone = b"".join(map(bytes, codec.encoder(of).encode(frame)))
+    alone = b"".join(map(bytes, codec.encoder(of, **options).encode(frame)))
     coded = []
 
     def work():
-        encoder = codec.encoder(of)
+        encoder = codec.encoder(of, **options)
         coded.extend(b"".join(map(bytes, encoder.encode(frame))) for _ in range(5))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -235,8 +264,11 @@ for thread in threads: thread.join()
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-@pytest.mark.parametrize("keyword", BY_LIBRARY)
-def test_frames_that_contradict_the_data_set_are_refused(keyword):
+@pytest.mark.parametrize(
+    ("keyword", "options"),
+    [(keyword, {}) for keyword in CODED] + [(keyword, by_library(keyword)) for keyword in OWN],
+)
+def test_frames_that_contradict_the_data_set_are_refused(keyword, options):
     of = layout(8)
     _, data = code(keyword if keyword in WRITTEN else "JPEGBaseline8Bit", of, image(of))
     codec = registry.find(keyword)
@@ -246,9 +278,9 @@ def test_frames_that_contradict_the_data_set_are_refused(keyword):
         (layout(8, color=True), "says SamplesPerPixel 3, the bitstream 1"),
     ):
         with pytest.raises(DicomloomError, match=words):
-            codec.decoder(wrong).decode(data)
+            codec.decoder(wrong, **options).decode(data)
     if keyword not in ("JPEGBaseline8Bit", "JPEGXLJPEGRecompression") and keyword in WRITTEN:
         wide = layout(12)
         _, data = code(keyword, wide, image(wide))
         with pytest.raises(DicomloomError, match="BitsAllocated 8, the bitstream.* 12 bits"):
-            codec.decoder(of).decode(data)
+            codec.decoder(of, **options).decode(data)

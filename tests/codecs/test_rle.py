@@ -345,7 +345,7 @@ def test_into_a_buffer():
     assert decoder.decode(memoryview(data), into) is into
     assert np.array_equal(into, pixels)
     assert isinstance(decoder.decode(bytearray(data)), bytearray)
-    with pytest.raises(ValueError, match="into has 3 bytes, the frame has 128"):
+    with pytest.raises(ValueError, match="expected a buffer of 128 bytes, found 3"):
         decoder.decode(data, bytearray(3))
     with pytest.raises(BufferError):
         decoder.decode(data, bytes(128))

@@ -168,7 +168,7 @@ def rle_decode(data, uint32_t rows, uint32_t columns, uint32_t samples, uint32_t
         PyObject_GetBuffer(into, &out, PyBUF_WRITABLE)
         try:
             if <size_t>out.len != size:
-                raise ValueError(f"into has {out.len} bytes, the frame has {size}")
+                raise ValueError(f"expected a buffer of {size} bytes, found {out.len}")
             with nogil:
                 status = dl_rle_decode(<const uint8_t *>coded.buf, coded.len, &shape,
                                        <uint8_t *>out.buf, out.len, DL_VECTORS_BEST, &error)
@@ -367,7 +367,7 @@ cdef class RasterDecoder:
             PyObject_GetBuffer(into, &out, PyBUF_WRITABLE)
             try:
                 if <size_t>out.len != size:
-                    raise ValueError(f"into has {out.len} bytes, the frame has {size}")
+                    raise ValueError(f"expected a buffer of {size} bytes, found {out.len}")
                 if self.busy:
                     raise RuntimeError("a decoder belongs to one thread at a time")
                 self.busy = True

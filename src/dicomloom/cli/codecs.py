@@ -8,9 +8,10 @@ import sys
 from dicomloom.cli import options
 
 EPILOG = """\
-MORE WITH names the extras that bring libraries which are not installed: pip install
-'dicomloom[codecs]'. Options are given to transcode and build by
-name: --quality 80, or --option effort=7.
+READS and WRITES name what does it here, the first choice first. MORE WITH names the extras that
+bring libraries which are not installed, where dicomloom needs one: pip install
+'dicomloom[codecs]'. Options are given to transcode and build by name: --quality 80, or --option
+effort=7. With --option backend=library, libraries code and decode what dicomloom would itself.
 """
 
 

@@ -111,8 +111,13 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def coding(arguments: argparse.Namespace) -> dict[str, Any]:
+def coding(arguments: argparse.Namespace, *, decodes: bool = False) -> dict[str, Any]:
     """Return what `add_coding` was given, as the arguments of a writer.
+
+    Parameters
+    ----------
+    decodes : bool
+        Whether coded frames are read, too: ``backend`` may be meant for what decodes them.
 
     Raises
     ------
@@ -138,11 +143,19 @@ def coding(arguments: argparse.Namespace) -> dict[str, Any]:
         if getattr(arguments, name) is not None:
             given[name] = getattr(arguments, name)
     for name in given:
-        if name not in codec.options:
+        if name not in codec.options and not (decodes and name == "backend"):
             takes = f"the options {', '.join(codec.options)}" if codec.options else "no options"
             raise UsageError(f"{codec.keyword} takes {takes}; {name} is none")
-    if given or not codec.writes():
-        _try(codec, given)
+    own = {name: value for name, value in given.items() if name in codec.options}
+    if own or not codec.writable():
+        _try(codec, own)
+    if len(own) < len(given):
+        from dicomloom.codecs.raster import by_library
+
+        try:
+            by_library(given["backend"])
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     return made | given
 
 
@@ -156,7 +169,7 @@ def _try(codec: Codec, given: dict[str, Any]) -> None:
         try:
             codec.encoder(layout, **given)
         except UnsupportedError as error:
-            if not codec.writes():
+            if not codec.writable():
                 raise UsageError(error.message) from None
         except DicomloomError:
             raise

@@ -52,24 +52,16 @@ def run(arguments: argparse.Namespace) -> int:
     if not os.path.lexists(arguments.source):
         sys.stderr.write(f"dicomloom transcode: no such file or directory: {arguments.source}\n")
         return EXIT_UNREADABLE
-    coding = options.coding(arguments)
+    coding = options.coding(arguments, decodes=True)
     if os.path.isdir(arguments.source):
         return _tree(arguments, coding)
     if os.path.isdir(arguments.target):
         sys.stderr.write(f"dicomloom transcode: {arguments.target} is a directory, IN a file\n")
         return EXIT_USAGE
-    from dicomloom.frames.transcode import transcode
-
     shown = ProgressLine() if options.shows_progress(arguments) else None
     try:
-        report = transcode(
-            arguments.source,
-            arguments.target,
-            arguments.to,
-            frames=arguments.frames,
-            progress=shown.frames if shown else None,
-            **coding,
-        )
+        progress = {"progress": shown.frames} if shown else {}
+        report = _one(arguments.source, arguments.target, arguments, coding | progress)
     finally:
         if shown:
             shown.clear()
@@ -78,6 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         sys.stderr.write(line(report) + "\n")
     return 0
+
+
+def _one(source: str, target: str, arguments: argparse.Namespace, coding: dict[str, Any]) -> Report:
+    """Transcode a file."""
+    from dicomloom.frames.transcode import OptionError, transcode
+
+    try:
+        return transcode(source, target, arguments.to, frames=arguments.frames, **coding)
+    except OptionError as error:  # which options there are depends on the file, too
+        raise options.UsageError(str(error)) from None
 
 
 def as_dict(report: Report) -> dict[str, object]:
@@ -125,7 +127,6 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
     from dicomloom.errors import DicomloomError, ReadError
     from dicomloom.frames.budget import processors
     from dicomloom.frames.pipeline import Pipeline
-    from dicomloom.frames.transcode import transcode
 
     workers = arguments.jobs or processors()
     if arguments.max_memory is not None:
@@ -142,8 +143,8 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
         source = os.path.join(arguments.source, name)
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            return name, transcode(source, target, arguments.to, frames=arguments.frames, **coding)
-        except (DicomloomError, OSError) as error:
+            return name, _one(source, target, arguments, coding)
+        except (DicomloomError, OSError, options.UsageError) as error:
             return name, error
 
     def show(result: tuple[str, Report | Exception]) -> None:

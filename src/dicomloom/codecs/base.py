@@ -147,6 +147,10 @@ class Codec:
         """Return what can code it here, the first choice first."""
         raise NotImplementedError
 
+    def writable(self) -> bool:
+        """Whether anything codes it here."""
+        return bool(self.writes())
+
     def encoder(self, layout: Layout, **options: object) -> Encoder:
         """Return an encoder for frames of a layout, for one thread.
 

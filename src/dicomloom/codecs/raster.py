@@ -13,7 +13,7 @@ from dicomloom.codecs import bitstream
 from dicomloom.codecs.base import Codec, Decoder, Encoder, RowEncoder
 from dicomloom.codecs.native import check_size, no_options
 from dicomloom.codecs.rules import MONOCHROME, PALETTE, Holds, check_readable, full_width
-from dicomloom.errors import UnsupportedError
+from dicomloom.errors import TruncatedError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +90,8 @@ class RasterEncoder(RowEncoder):
 class RasterDecoder(Decoder):
     """Decodes frames; each thread that does so at the same time has a context of its own."""
 
+    expansion: int
+
     def __init__(self, uid: str, layout: Layout, make: MakesDecoder, expansion: int) -> None:
         self.layout = full_width(layout)
         self.expansion = expansion
@@ -102,6 +104,8 @@ class RasterDecoder(Decoder):
     def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Decode one frame."""
         bitstream.check(data, self._uid, self._stored)
+        if into is None:
+            self._check_room(memoryview(data).nbytes)
         try:
             context = self._idle.pop()
         except IndexError:
@@ -110,6 +114,14 @@ class RasterDecoder(Decoder):
             return context.decode(data, *self._arguments, into)
         finally:
             self._idle.append(context)
+
+    def _check_room(self, coded: int) -> None:
+        """Raise TruncatedError before room is made for what the bytes cannot fill."""
+        most, size = self.expansion * coded, self.layout.frame_bytes
+        if most < size:
+            raise TruncatedError(
+                f"truncated: a frame of {coded} bytes gives at most {most} bytes of {size}"
+            )
 
 
 class RasterCodec(Codec):
@@ -133,10 +145,14 @@ class RasterCodec(Codec):
         """Return that dicomloom itself writes it, and the libraries that could."""
         return ["dicomloom", *self.library().writes()]
 
+    def writable(self) -> bool:
+        """Return that it is, without a look at libraries."""
+        return True
+
     def encoder(self, layout: Layout, **options: object) -> Encoder:
         """Return an encoder; see the class of the codec for its options."""
         no_options(self, options)
-        if _by_library(options.pop("backend", None)):
+        if by_library(options.pop("backend", None)):
             return self.library().encoder(layout, **options)
         source = layout.replace(planar=0)
         self.holds.refuse(self.keyword, source)
@@ -144,7 +160,7 @@ class RasterCodec(Codec):
 
     def decoder(self, layout: Layout, *, backend: object = None) -> Decoder:
         """Return a decoder for frames of which the data set says `layout`."""
-        if _by_library(backend):
+        if by_library(backend):
             return self.library().decoder(layout)
         check_readable(self.keyword, self.readable, layout)
         if not 1 <= layout.samples <= _MOST_SAMPLES:
@@ -168,7 +184,14 @@ class RasterCodec(Codec):
         raise NotImplementedError
 
 
-def _by_library(backend: object) -> bool:
+def by_library(backend: object) -> bool:
+    """Return whether libraries are asked for.
+
+    Raises
+    ------
+    ValueError
+        `backend` is neither None nor one of `BACKENDS`.
+    """
     if backend is not None and backend not in BACKENDS:
         raise ValueError(f"backend must be {' or '.join(BACKENDS)}, not {backend!r}")
     return backend == "library"

@@ -33,7 +33,8 @@ class Row(NamedTuple):
     lossless: bool
     options: tuple[str, ...]
     extras: list[str]
-    """Extras of dicomloom that would bring libraries for it that are not installed."""
+    """Extras of dicomloom that would bring libraries for it that are not installed; none where
+    dicomloom codes and decodes it itself."""
 
 
 # PS3.6 Table A-1, with pydicom's keywords.

@@ -203,6 +203,17 @@ class InflatedSource(Source):
                 size -= len(data)
         return b"".join(pieces)
 
+    def read_into(self, offset: int, into: memoryview) -> None:
+        """Fill `into` with the bytes at `offset`, without a copy of all of them on the way."""
+        rest, at = into.cast("B"), offset
+        with self._lock:
+            while rest:
+                data = self._reader.read_at(at, min(len(rest), 1 << 16))
+                if not data:
+                    raise self.cut(offset, into.nbytes, at - offset)
+                rest[: len(data)] = data
+                rest, at = rest[len(data) :], at + len(data)
+
     def size(self) -> int:
         """Return how many bytes there are."""
         with self._lock:

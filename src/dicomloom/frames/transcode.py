@@ -103,7 +103,8 @@ def transcode(
     progress : callable, optional
         Called with how many frames are written, and of how many; from any thread, one at a time.
     **codec_options
-        Such as ``quality=90``.
+        Such as ``quality=90``. ``backend="library"`` is for decoding, too, where the source is JPEG
+        Lossless or JPEG-LS.
 
     Returns
     -------
@@ -122,7 +123,8 @@ def transcode(
     Notes
     -----
     Holds workers x (decoded + coded frame), and 16 bytes a frame for the tables. RLE Lossless, JPEG
-    Lossless and JPEG-LS read native frames a few rows at a time: workers x coded frame.
+    Lossless and JPEG-LS read native frames a few rows at a time: workers x coded frame. Of a
+    deflated object, JPEG Lossless reads whole ones.
 
     Examples
     --------
@@ -186,6 +188,10 @@ def _chosen(frames: slice | Sequence[int] | None, count: int) -> range | list[in
     return chosen
 
 
+class OptionError(TypeError):
+    """Neither what reads the frames nor what writes them takes an option."""
+
+
 class _Job:
     """One object on its way from a source to an output."""
 
@@ -201,6 +207,10 @@ class _Job:
         self._progress = progress
         self._stored, self._codec, self._output = stored, codec, output
         self._chosen, self._options = chosen, options
+        if "backend" in options and "backend" not in (*stored.codec.options, *codec.options):
+            raise OptionError(
+                f"neither {stored.codec.keyword} nor {codec.keyword} takes an option backend"
+            )
         same = codec.uid == stored.transfer_syntax and not options
         plain = stored.transfer_syntax in UNCOMPRESSED and codec.uid in UNCOMPRESSED
         self._copies = same or plain

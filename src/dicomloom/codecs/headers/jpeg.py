@@ -8,11 +8,17 @@ from dicomloom.errors import CorruptError, UnsupportedError
 _SOF55 = 0xF7
 _SOF = frozenset((0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))  # TEM, RSTm: no length follows
+# How many rows a frame has may be said behind its first scan (DNL, 10918-1 B.2.5); what decodes
+# these holds that against the data set.
+_ROWS_LATER = ("SOF3", "SOF55")
 _MOST_SEGMENTS = 1000
 
 
 def parse(data: bytes, *, lossless_ls: bool) -> Parsed:
-    """Return rows, columns, samples, bits and details of a JPEG or JPEG-LS stream."""
+    """Return rows, columns, samples, bits and details of a JPEG or JPEG-LS stream.
+
+    Rows are None where a lossless stream says them later.
+    """
     start = len(data) - len(data.lstrip(b"\xff"))  # fill bytes before SOI
     if not start or data[start : start + 1] != b"\xd8":
         raise CorruptError(f"expected a JPEG stream (FF D8), found {_hex(data[:4])}")
@@ -102,9 +108,10 @@ def _frame(body: bytes, marker: int, details: dict[str, object], lossless_ls: bo
     details["ids"] = tuple(component[0] for component in components)
     details["sampling"] = tuple((part[1] >> 4, part[1] & 15) for part in components)
     rows, columns = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-    if not rows or not columns:
+    later = not rows and details["process"] in _ROWS_LATER
+    if not columns or (not rows and not later):
         raise UnsupportedError(f"a JPEG frame of {rows} rows, {columns} columns (size given later)")
-    return rows, columns, samples, body[0], details
+    return None if later else rows, columns, samples, body[0], details
 
 
 def _scan(body: bytes, details: dict[str, object]) -> None:
