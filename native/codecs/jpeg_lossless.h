@@ -5,10 +5,7 @@
 #define DICOMLOOM_CODECS_JPEG_LOSSLESS_H
 
 #include "dicomloom/jpeg_lossless.h"
-
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
-#define DL_HAVE_AVX2 1
-#endif
+#include "vectors.h"
 
 /* For loops that are made several times, with other constants or for another processor. */
 #if defined(__GNUC__)
@@ -114,8 +111,5 @@ static inline unsigned dl_category(uint16_t difference) {
     return category;
 #endif
 }
-
-/* DL_ERR_UNSUPPORTED unless this can be a frame of JPEG Lossless. */
-DL_NODISCARD dl_status dl_jpeg_lossless_check(const dl_raster *raster, dl_error *error);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "jpeg_lossless_symbols.h"
 #include "jpeg_markers.h"
+#include "raster.h"
 
 static const char NAME[] = "JPEG Lossless";
 
@@ -406,7 +407,7 @@ dl_status dl_jpeg_lossless_decode(dl_jpeg_lossless_decoder *decoder, const uint8
                                   size_t size, const dl_raster *raster, uint8_t *out, size_t stride,
                                   dl_error *error) {
     dl_jpeg_lossless_decoder *d = decoder;
-    dl_status status = dl_jpeg_lossless_check(raster, error);
+    dl_status status = dl_raster_check(raster, "JPEG Lossless", error);
     if (status != DL_OK) return status;
     size_t row = (size_t)raster->columns * raster->samples * raster->sample_bytes;
     if (stride < row)

@@ -3,6 +3,7 @@
 
 #include "jpeg_lossless_tokens.h"
 #include "jpeg_markers.h"
+#include "raster.h"
 
 enum { HEADERS = 256 }; /* bytes of all segments before the scan, at most */
 
@@ -30,27 +31,6 @@ struct dl_jpeg_lossless_encoder {
 /* --- what can be coded -------------------------------------------------------------------------
  */
 
-dl_status dl_jpeg_lossless_check(const dl_raster *raster, dl_error *error) {
-    uint32_t rows = raster->rows, columns = raster->columns;
-    if (rows == 0 || columns == 0 || rows > DL_RASTER_SIDE || columns > DL_RASTER_SIDE)
-        return dl_fail(error, DL_ERR_UNSUPPORTED, 0,
-                       "JPEG Lossless has 1 to 65,535 rows and columns, not %u and %u", rows,
-                       columns);
-    if (raster->samples < 1 || raster->samples > DL_COMPONENTS)
-        return dl_fail(error, DL_ERR_UNSUPPORTED, 0,
-                       "JPEG Lossless codes 1 to 4 samples of a pixel at once, not %u",
-                       raster->samples);
-    if (raster->sample_bytes != 1 && raster->sample_bytes != 2)
-        return dl_fail(error, DL_ERR_UNSUPPORTED, 0,
-                       "JPEG Lossless codes samples of 1 or 2 bytes, not of %u",
-                       raster->sample_bytes);
-    if (raster->bits < 2 || raster->bits > 8 * raster->sample_bytes)
-        return dl_fail(error, DL_ERR_UNSUPPORTED, 0,
-                       "JPEG Lossless codes 2 to %u bits of a sample of %u bytes, not %u",
-                       8 * raster->sample_bytes, raster->sample_bytes, raster->bits);
-    return DL_OK;
-}
-
 /* Rows from one restart to the next; all of them where there is none. */
 static uint32_t interval_of(const dl_raster *raster, const dl_jpeg_lossless_options *options) {
     uint32_t rows = options->restart_rows;
@@ -59,7 +39,7 @@ static uint32_t interval_of(const dl_raster *raster, const dl_jpeg_lossless_opti
 
 static dl_status check(const dl_raster *raster, const dl_jpeg_lossless_options *options,
                        dl_error *error) {
-    dl_status status = dl_jpeg_lossless_check(raster, error);
+    dl_status status = dl_raster_check(raster, "JPEG Lossless", error);
     if (status != DL_OK) return status;
     if (options->predictor < 1 || options->predictor > 7)
         return dl_fail(error, DL_ERR_ARGUMENT, 0, "JPEG Lossless has predictors 1 to 7, not %u",
@@ -142,26 +122,6 @@ dl_status dl_jpeg_lossless_encode_begin(dl_jpeg_lossless_encoder *encoder, const
 /* --- rows to differences -----------------------------------------------------------------------
  */
 
-static int32_t value_of(const uint8_t *row, size_t i, const dl_form *form) {
-    if (form->bytes == 1) return form->sign ? (int8_t)row[i] : row[i];
-    uint16_t value = dl_load_u16(row + 2 * i, false);
-    return form->sign ? (int16_t)value : value;
-}
-
-static dl_status bad_sample(const dl_jpeg_lossless_encoder *encoder, const uint8_t *row,
-                            dl_error *error) {
-    const dl_form *form = &encoder->form;
-    int32_t least = form->sign ? -(int32_t)form->sign : 0, most = least + form->mask;
-    size_t i = 0;
-    while (value_of(row, i, form) >= least && value_of(row, i, form) <= most) i++;
-    return dl_fail(error, DL_ERR_PIXEL, 0,
-                   "expected values from %d to %d (BitsStored %u), found %d, row %u, column %zu",
-                   least, most, encoder->raster.bits, value_of(row, i, form), encoder->rows,
-                   i / encoder->raster.samples);
-}
-
-/* The differences of a row to its prediction (H.1.2.1), with a bias, and 0 behind them. False where
- * a sample has more bits than it should. */
 static bool differences_of(dl_jpeg_lossless_encoder *encoder, const uint8_t *row, uint16_t bias) {
     const dl_line_kernels *kernels = encoder->kernels;
     size_t samples = encoder->raster.samples, count = encoder->count;
@@ -200,7 +160,8 @@ dl_status dl_jpeg_lossless_encode_count(dl_jpeg_lossless_encoder *encoder, const
     for (; count > 0; count--, rows += stride) {
         if (!differences_of(encoder, rows, 0)) {
             encoder->stage = IDLE;
-            return bad_sample(encoder, rows, error);
+            return dl_raster_refuse(&encoder->raster, rows, encoder->rows, 1, encoder->count,
+                                    error);
         }
         encoder->kernels->count(encoder->differences, encoder->raster.samples, encoder->count,
                                 encoder->counts);

@@ -14,7 +14,8 @@ enum {
     NEAR_MOST = 255,
     LSE_PRESETS = 1,
     LSE_MAPPING = 2,
-    LSE_MAPPING_CONTINUED = 3
+    LSE_MAPPING_CONTINUED = 3,
+    LSE_SIZE = 4
 };
 
 /* A mapping table (C.2.4.1.2): what its samples stand for. */
@@ -40,8 +41,8 @@ struct dl_jpeg_ls_decoder {
     const dl_raster *raster;
     uint8_t *out;
     size_t stride;
-    uint32_t bits;     /* P; 0: there was no frame header */
-    bool lines_follow; /* by DNL */
+    uint32_t bits;                    /* P; 0: there was no frame header */
+    bool rows_follow, columns_follow; /* by DNL, or by LSE */
     part components[DL_JPEG_LS_SAMPLES];
     dl_ls_parameters presets; /* of LSE; zeros: the defaults */
     uint32_t restart_rows, mapping_count;
@@ -90,8 +91,9 @@ static dl_status read_frame(dl_jpeg_ls_decoder *d, const dl_jpeg_segment *s, dl_
     if (bits < 2 || bits > 16 || bits > 8 * raster->sample_bytes)
         return dl_jpeg_bad(&d->stream, s, error, "says %u bits a sample, expected 2 to %u", bits,
                            8 * raster->sample_bytes);
-    d->lines_follow = rows == 0;
-    if ((rows != raster->rows && rows != 0) || columns != raster->columns ||
+    d->rows_follow = rows == 0;
+    d->columns_follow = columns == 0;
+    if ((rows != raster->rows && rows != 0) || (columns != raster->columns && columns != 0) ||
         body[5] != raster->samples)
         return dl_jpeg_bad(&d->stream, s, error,
                            "says %u rows, %u columns, %u samples, expected %u, %u, %u", rows,
@@ -144,10 +146,28 @@ static dl_status read_mapping(dl_jpeg_ls_decoder *d, const dl_jpeg_segment *s, d
     return DL_OK;
 }
 
+/* Rows and columns, in numbers of two to four bytes (C.2.4.1.4). */
+static dl_status read_size(dl_jpeg_ls_decoder *d, const dl_jpeg_segment *s, dl_error *error) {
+    size_t width = s->size >= 2 ? s->body[1] : 0;
+    uint32_t rows = 0, columns = 0;
+    if (width < 2 || width > 4 || s->size < 2 + 2 * width)
+        return dl_jpeg_bad(&d->stream, s, error, "has a size in %zu bytes of %zu", s->size, width);
+    for (size_t i = 0; i < width; i++) {
+        rows = rows << 8 | s->body[2 + i];
+        columns = columns << 8 | s->body[2 + width + i];
+    }
+    if (rows != d->raster->rows || columns != d->raster->columns)
+        return dl_jpeg_bad(&d->stream, s, error, "says %u rows, %u columns, expected %u, %u", rows,
+                           columns, d->raster->rows, d->raster->columns);
+    d->rows_follow = d->columns_follow = false;
+    return DL_OK;
+}
+
 /* LSE (C.2.4). */
 static dl_status read_parameters(dl_jpeg_ls_decoder *d, const dl_jpeg_segment *s, dl_error *error) {
     unsigned kind = s->size ? s->body[0] : 0;
     if (kind == LSE_MAPPING || kind == LSE_MAPPING_CONTINUED) return read_mapping(d, s, error);
+    if (kind == LSE_SIZE) return read_size(d, s, error);
     if (kind != LSE_PRESETS)
         return dl_fail(error, DL_ERR_UNSUPPORTED, s->at, "JPEG-LS parameters (LSE) of type %u",
                        kind);
@@ -169,12 +189,13 @@ static dl_status read_interval(dl_jpeg_ls_decoder *d, const dl_jpeg_segment *s, 
     return DL_OK;
 }
 
-static dl_status read_lines(const dl_jpeg_ls_decoder *d, const dl_jpeg_segment *s,
-                            dl_error *error) {
+/* DNL */
+static dl_status read_lines(dl_jpeg_ls_decoder *d, const dl_jpeg_segment *s, dl_error *error) {
     uint32_t rows = s->size >= 2 ? dl_jpeg_u16(s->body) : 0;
     if (rows != d->raster->rows)
         return dl_jpeg_bad(&d->stream, s, error, "says %u rows, expected %u", rows,
                            d->raster->rows);
+    d->rows_follow = false;
     return DL_OK;
 }
 
@@ -230,6 +251,7 @@ static dl_status read_scan(dl_jpeg_ls_decoder *d, const dl_jpeg_segment *s, dl_e
     if (d->count == 0 || d->count > d->raster->samples || s->size < 4 + 2 * (size_t)d->count)
         return dl_jpeg_bad(&d->stream, s, error, "is a scan of %u components in %zu bytes",
                            d->count, s->size);
+    if (d->columns_follow) return dl_jpeg_bad(&d->stream, s, error, "begins a scan of 0 columns");
     const uint8_t *tail = body + 1 + 2 * d->count;
     d->interleave = d->count == 1 ? DL_INTERLEAVE_NONE : tail[1];
     if (d->count > 1 && d->interleave != DL_INTERLEAVE_LINE &&
@@ -298,10 +320,12 @@ static void start_interval(dl_jpeg_ls_decoder *d, size_t at) {
 /* An interval ends with RSTm; the next begins behind it. */
 static dl_status restart(dl_jpeg_ls_decoder *d, uint32_t row, dl_error *error) {
     const unsigned expected = DL_RST0 + (row / d->restart_rows - 1) % 8;
+    const uint8_t *data = d->stream.data;
     fill(d, d->window.capacity);
-    size_t at = (size_t)(d->unstuffer.at - d->stream.data);
+    size_t at = (size_t)(d->unstuffer.at - data);
+    while (at + 1 < d->stream.size && data[at + 1] == 0xFF) at++; /* fill bytes */
     if (!d->ended || bits_there(d) - bits_taken(d) > 8 || at + 2 > d->stream.size ||
-        d->stream.data[at + 1] != expected)
+        data[at + 1] != expected)
         return dl_fail(error, at + 2 > d->stream.size ? DL_ERR_TRUNCATED : DL_ERR_CORRUPT,
                        offset_of(d, bits_taken(d)),
                        "JPEG-LS: expected restart marker FF %02X behind row %u at byte %zu",
@@ -432,6 +456,15 @@ static bool all_done(const dl_jpeg_ls_decoder *d) {
     return true;
 }
 
+/* All samples are there; where DNL follows it must agree, and need not be there. */
+static dl_status check_rows(dl_jpeg_ls_decoder *d, dl_error *error) {
+    dl_jpeg_segment segment;
+    if (!d->rows_follow || dl_jpeg_next(&d->stream, &segment, NULL) != DL_OK ||
+        segment.marker != DL_DNL)
+        return DL_OK;
+    return read_lines(d, &segment, error);
+}
+
 static dl_status check(const dl_raster *raster, size_t stride, dl_error *error) {
     dl_status status = dl_raster_check(raster, "JPEG-LS", error);
     if (status == DL_OK && stride < dl_raster_row(raster))
@@ -457,14 +490,12 @@ dl_status dl_jpeg_ls_decode(dl_jpeg_ls_decoder *decoder, const uint8_t *data, si
         status = dl_jpeg_next(&d->stream, &segment, error);
         if (status != DL_OK) break;
         if (segment.marker != DL_SOS) {
-            bool counted = segment.marker == DL_DNL && d->bits && all_done(d);
             status = read_segment(d, &segment, error);
-            if (counted) break;
             continue;
         }
         status = read_scan(d, &segment, error);
         if (status == DL_OK) status = decode_scan(d, error);
-        if (status == DL_OK && all_done(d) && !d->lines_follow) break;
+        if (status == DL_OK && all_done(d)) return check_rows(d, error);
     }
     return status;
 }

@@ -3,10 +3,7 @@
 #define DICOMLOOM_CODECS_PLANES_H
 
 #include "dicomloom/codecs.h"
-
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
-#define DL_HAVE_AVX2 1
-#endif
+#include "vectors.h"
 
 enum { DL_PLANE_SLACK = 96 }; /* bytes behind a plane that dl_kernels.equal may read */
 

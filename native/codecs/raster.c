@@ -17,9 +17,8 @@ dl_status dl_raster_check(const dl_raster *raster, const char *codec, dl_error *
     return DL_OK;
 }
 
-/* The first that does not fit. */
-static dl_status refuse(const dl_raster *raster, const uint8_t *row, uint32_t number, size_t step,
-                        size_t count, dl_error *error) {
+dl_status dl_raster_refuse(const dl_raster *raster, const uint8_t *row, uint32_t number,
+                           size_t step, size_t count, dl_error *error) {
     int32_t half = (int32_t)1 << (raster->bits - 1);
     int32_t least = raster->is_signed ? -half : 0,
             most = raster->is_signed ? half - 1 : 2 * half - 1;
@@ -63,7 +62,7 @@ dl_status dl_raster_load(const dl_raster *raster, const uint8_t *row, uint32_t n
             line[i] = (uint16_t)(value & mask);
         }
     }
-    return beyond > mask ? refuse(raster, row, number, step, count, error) : DL_OK;
+    return beyond > mask ? dl_raster_refuse(raster, row, number, step, count, error) : DL_OK;
 }
 
 void dl_raster_store(const dl_raster *raster, uint8_t *row, size_t step, const uint16_t *line,

@@ -12,8 +12,13 @@ static inline size_t dl_raster_row(const dl_raster *raster) {
     return (size_t)raster->columns * raster->samples * raster->sample_bytes;
 }
 
-/* Loads `count` samples that stand `step` samples apart from the first on. DL_ERR_PIXEL where one
- * needs more than raster->bits; `number` is that of the row, for the message. */
+/* The DL_ERR_PIXEL for the first of `count` samples, `step` apart, that needs more than
+ * raster->bits; `number` is that of the row. DL_OK where there is none. */
+dl_status dl_raster_refuse(const dl_raster *raster, const uint8_t *row, uint32_t number,
+                           size_t step, size_t count, dl_error *error);
+
+/* Loads `count` samples that stand `step` samples apart from the first on, or fails as
+ * dl_raster_refuse does. */
 DL_NODISCARD dl_status dl_raster_load(const dl_raster *raster, const uint8_t *row, uint32_t number,
                                       size_t step, uint16_t *line, size_t count, dl_error *error);
 

@@ -293,7 +293,7 @@ static void pixels_that_do_not_fit(dl_jpeg_lossless_encoder *encoder) {
             CHECK(dl_jpeg_lossless_encode_begin(encoder, raster, &options, &error) == DL_OK);
             CHECK(dl_jpeg_lossless_encode_count(encoder, pixels, 3, row_size(raster), &error) ==
                   DL_ERR_PIXEL);
-            (void)snprintf(where, sizeof where, ", row 2, column %u", column);
+            (void)snprintf(where, sizeof where, "in row 2, column %u", column);
             CHECK_CASE(strstr(error.message, where) && strstr(error.message, cases[i].message),
                        "%s", error.message);
         }

@@ -278,21 +278,7 @@ ODD = {
 }
 
 
-FAULTS = {
-    "DNL behind the first of three": "after a DNL segment the last scan is not taken for the last",
-    "size of 2 bytes": "LSE segments of type 4 are not read",
-    "size of 3 bytes": "LSE segments of type 4 are not read",
-    "size of 4 bytes": "LSE segments of type 4 are not read",
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=FAULTS[name])) if name in FAULTS else name
-        for name in ODD
-    ],
-)
+@pytest.mark.parametrize("name", ODD)
 def test_odd_streams(name):
     pixels, bits, options, readers = ODD[name]
     parts = frame(pixels, bits, **options)
@@ -303,10 +289,7 @@ def test_odd_streams(name):
 
 
 @pytest.mark.parametrize("interleave", [NONE, LINE, SAMPLE])
-@pytest.mark.parametrize(
-    "restart_rows",
-    [0, pytest.param(2, marks=pytest.mark.xfail(reason="not before a restart marker"))],
-)
+@pytest.mark.parametrize("restart_rows", [0, 2])
 def test_fill_bytes_before_markers(interleave, restart_rows):
     parts = frame(COLOR, 12, scans_for(3, 0, interleave, restart_rows))
     data = joined(parts, fill=3)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dicomloom.codecs.library import LibraryCodec
 
 _MOST_SAMPLES = 4
+_SMALL = 64 << 10  # bytes, of frames so small that tables and headers count
 BACKENDS = ("dicomloom", "library")
 
 
@@ -71,8 +72,12 @@ class RasterEncoder(RowEncoder):
         return self._coder.encode(frame)
 
     def bound(self) -> int:
-        """Return how many bytes a coded frame has at most."""
-        return self._coder.bound()
+        """Return how many bytes a coded frame has at most.
+
+        The C core counts with the longest code for each sample, which tables that are best for a
+        frame, or that adapt to it, cannot have: noise, the worst there is, grows by some percent.
+        """
+        return min(self._coder.bound(), 2 * self.source.frame_bytes + _SMALL)
 
     def begin(self) -> None:
         """Begin a frame whose rows come in bands; drops one that was not ended."""

@@ -108,10 +108,10 @@ def _frame(body: bytes, marker: int, details: dict[str, object], lossless_ls: bo
     details["ids"] = tuple(component[0] for component in components)
     details["sampling"] = tuple((part[1] >> 4, part[1] & 15) for part in components)
     rows, columns = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-    later = not rows and details["process"] in _ROWS_LATER
-    if not columns or (not rows and not later):
+    later = details["process"] in _ROWS_LATER
+    if (not columns and marker != _SOF55) or (not rows and not later):
         raise UnsupportedError(f"a JPEG frame of {rows} rows, {columns} columns (size given later)")
-    return None if later else rows, columns, samples, body[0], details
+    return rows or None, columns or None, samples, body[0], details
 
 
 def _scan(body: bytes, details: dict[str, object]) -> None:
