@@ -308,7 +308,7 @@ static dl_status encode_row(dl_jpeg_ls_encoder *encoder, const uint8_t *row, dl_
 
 dl_status dl_jpeg_ls_encode_rows(dl_jpeg_ls_encoder *encoder, const uint8_t *rows, uint32_t count,
                                  size_t stride, dl_error *error) {
-    if (encoder->scans == 0) return dl_fail(error, DL_ERR_ARGUMENT, 0, "no frame has begun");
+    if (encoder->scans == 0) return dl_fail(error, DL_ERR_ARGUMENT, 0, "no frame was begun");
     if (count > encoder->rows_left)
         return dl_fail(error, DL_ERR_ARGUMENT, 0, "%u rows more, the frame has %u left of %u",
                        count, encoder->rows_left, encoder->raster.rows);
@@ -325,7 +325,7 @@ dl_status dl_jpeg_ls_encode_rows(dl_jpeg_ls_encoder *encoder, const uint8_t *row
 dl_status dl_jpeg_ls_encode_end(dl_jpeg_ls_encoder *encoder, dl_piece pieces[DL_JPEG_LS_SAMPLES],
                                 uint32_t *count, dl_error *error) {
     *count = 0;
-    if (encoder->scans == 0) return dl_fail(error, DL_ERR_ARGUMENT, 0, "no frame has begun");
+    if (encoder->scans == 0) return dl_fail(error, DL_ERR_ARGUMENT, 0, "no frame was begun");
     if (encoder->rows_left > 0)
         return dl_fail(error, DL_ERR_ARGUMENT, 0, "%u of %u rows are missing", encoder->rows_left,
                        encoder->raster.rows);
