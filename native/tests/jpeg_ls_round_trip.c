@@ -211,8 +211,26 @@ static void signs_that_could_change(dl_jpeg_ls_encoder *encoder) {
                     CHECK_CASE(status == (refused ? DL_ERR_PIXEL : DL_OK), "%u bits, %u: %d", bits,
                                near, value);
                     CHECK(!refused || (strstr(error.message, "change sign by an error of") &&
-                                       strstr(error.message, "row 1")));
+                                       strstr(error.message, "(row 1, column 0)")));
                 }
+        }
+}
+
+/* Where that is, whichever scan or sample of a pixel it is in. */
+static void places_of_signs(dl_jpeg_ls_encoder *encoder) {
+    for (uint32_t interleave = 0; interleave < 3; interleave++)
+        for (uint32_t sample = 0; sample < 20 * 3; sample++) {
+            dl_raster raster = {2, 20, 3, 2, 16, true};
+            dl_jpeg_ls_options options = {255, interleave, 0};
+            uint8_t pixels[2 * 20 * 3 * 2] = {0};
+            dl_error error;
+            char where[40];
+            set_sample(pixels + row_size(&raster) + 2 * sample, 2, 0x8000);
+            CHECK(dl_jpeg_ls_encode_begin(encoder, &raster, &options, &error) == DL_OK);
+            CHECK(dl_jpeg_ls_encode_rows(encoder, pixels, 2, row_size(&raster), &error) ==
+                  DL_ERR_PIXEL);
+            (void)snprintf(where, sizeof where, "(row 1, column %u)", sample / 3);
+            CHECK_CASE(strstr(error.message, where), "%s", error.message);
         }
 }
 
@@ -267,6 +285,7 @@ int main(void) {
     what_cannot_be_coded(encoders[0]);
     pixels_that_do_not_fit(encoders[0]);
     signs_that_could_change(encoders[0]);
+    places_of_signs(encoders[0]);
     all_shapes(&state);
     large_frames(&state);
     for (int i = 0; i < 2; i++) {
