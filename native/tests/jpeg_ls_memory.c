@@ -113,22 +113,21 @@ static void check(const dl_raster *raster, const dl_jpeg_ls_options *options, in
 
 /* Mapping tables are memory too. */
 static void mapping_tables(void) {
-    static const uint8_t coded[] = {0xFF, 0xD8, 0xFF, 0xF7, 0, 11, 2, 0, 1,    0,    8,    1,
-                                    1,    0x11, 0, /* P = 2, 1 x 8 */
-                                    0xFF, 0xF8, 0,    9,    2, 1,  1, 5, 0xF0, 0x10, 0xFF, /* table
-                                                                                              1 */
-                                    0xFF, 0xDA, 0,    8,    1, 1,  1, 0, 0,    0,    0xFC, 0xFF,
-                                    0xD9}; /* a run to the end of the line */
+    static const uint8_t coded[] = "\xFF\xD8\xFF\xF7\x00\x0B\x02\x00\x01\x00\x08\x01\x01\x11\x00"
+                                   "\xFF\xF8\x00\x09\x02\x01\x01\x05\xF0\x10\xFF" /* the table */
+                                   "\xFF\xDA\x00\x08\x01\x01\x01\x00\x00\x00"
+                                   "\xFC\xFF\xD9"; /* a run to the end of the line */
+    enum { SIZE = sizeof coded - 1 };
     static const dl_raster raster = {1, 8, 1, 1, 8, false};
     uint8_t out[8];
-    every_failure_of_decoding(&raster, coded, sizeof coded, out);
+    every_failure_of_decoding(&raster, coded, SIZE, out);
     CHECK(memcmp(out, "\5\5\5\5\5\5\5\5", 8) == 0);
     dl_jpeg_ls_decoder *decoder = dl_jpeg_ls_decoder_new(DL_VECTORS_BEST);
     CHECK(decoder);
     for (int i = 0; i < 3; i++) {
         dl_error error;
         allocations = 0;
-        CHECK(dl_jpeg_ls_decode(decoder, coded, sizeof coded, &raster, out, 8, &error) == DL_OK);
+        CHECK(dl_jpeg_ls_decode(decoder, coded, SIZE, &raster, out, 8, &error) == DL_OK);
         CHECK(i == 0 || allocations == 0);
     }
     dl_jpeg_ls_decoder_free(decoder);
