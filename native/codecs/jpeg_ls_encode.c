@@ -276,8 +276,8 @@ static dl_status check_ends(const dl_jpeg_ls_encoder *encoder, const uint16_t *l
         if (line[i] + near < (uint32_t)half || line[i] >= (uint32_t)half + near) continue;
         return dl_fail(error, DL_ERR_PIXEL, 0,
                        "signed values within %u of %d or %d, the ends of BitsStored %u, could "
-                       "change sign by an error of %u: use JPEGLSLossless (row %u)",
-                       near, half - 1, -half, bits, near, number);
+                       "change sign by an error of %u: use JPEGLSLossless (row %u, column %zu)",
+                       near, half - 1, -half, bits, near, number, i / encoder->lines.pixel);
     }
     return DL_OK;
 }

@@ -30,7 +30,8 @@ cmake --build "$work/build" --parallel >/dev/null
 # gets its share.
 corpus="$work/corpus"
 mkdir -p "$corpus/fuzz_read" "$corpus/fuzz_text" "$corpus/fuzz_numbers" "$corpus/fuzz_rle" \
-    "$corpus/fuzz_frames" "$corpus/fuzz_jpeg_lossless" "$work/artifacts"
+    "$corpus/fuzz_frames" "$corpus/fuzz_jpeg_lossless" "$corpus/fuzz_jpeg_ls" \
+    "$work/artifacts"
 if [ -n "$seeds" ] && [ -d "$seeds" ]; then
     number=0
     find "$seeds" -type f | sort | while IFS= read -r file; do
@@ -64,9 +65,61 @@ done
     printf '\000\001\002\003\377\332\000\010\001\001\000\001\000\000'
     printf '\000\000\377\320\000\000\377\321\125\132\377\331'
 } >"$corpus/fuzz_jpeg_lossless/seed-1"
+# Four rows of nine bytes, a restart behind two: SOI, SOF55, DRI, SOS.
+{
+    printf '\000\046\000\004\011\000'
+    printf '\377\330\377\367\000\013\010\000\004\000\011\001\001\021\000'
+    printf '\377\335\000\004\000\002'
+    printf '\377\332\000\010\001\001\000\000\000\000\000\000\001\375\224\000\000\002\060\266'
+    printf '\102\025\110\231\221\200'
+    printf '\377\320\000\000\001\345\136\217\163\241\223\010\330\330\240\377\331'
+} >"$corpus/fuzz_jpeg_ls/seed-1"
+# Three samples by line, NEAR 1; by pixel, signed; 16 bits, with LSE; two scans with restarts.
+{
+    printf '\042\006\001\003\005\000'
+    printf '\377\330\377\367\000\021\010\000\003\000\005\003\001\021\000\002\021\000\003\021'
+    printf '\000'
+    printf '\377\332\000\014\003\001\000\002\000\003\000\001\001\000\000\000\000\323\240\000'
+    printf '\012\215\060\267\215\061\374\046\021\020\211\021\040\222\022\042\131\024\220\112'
+    printf '\260\377\331'
+} >"$corpus/fuzz_jpeg_ls/seed-2"
+{
+    printf '\112\006\000\003\005\000'
+    printf '\377\330\377\367\000\021\010\000\003\000\005\003\001\021\000\002\021\000\003\021'
+    printf '\000'
+    printf '\377\332\000\014\003\001\000\002\000\003\000\000\002\000\000\000\001\372\175\276'
+    printf '\345\100\000\000\111\000\005\007\376\371\233\062\012\024\010\030\242\060\214\103'
+    printf '\010\246\021\004\046\042\211\031\251\210\377\331'
+} >"$corpus/fuzz_jpeg_ls/seed-3"
+{
+    printf '\014\016\000\003\010\000'
+    printf '\377\330\377\367\000\013\020\000\003\000\010\001\001\021\000\377\370\000\015\001'
+    printf '\377\377\000\022\000\103\001\024\000\100'
+    printf '\377\332\000\010\001\001\000\000\000\000\000\000\000\000\000\001\377\176\100\010'
+    printf '\002\000\216\300\140\260\030\031\002\140\014\010\200\320\006\002\200\220\064\012'
+    printf '\015\003\200\220\042\001\000\200\377\331'
+} >"$corpus/fuzz_jpeg_ls/seed-4"
+{
+    printf '\001\024\000\003\010\000'
+    printf '\377\330\377\367\000\016\006\000\003\000\010\002\001\021\000\002\021\000'
+    printf '\377\335\000\004\000\001'
+    printf '\377\332\000\010\001\001\000\000\000\000\000\000\007\313\000\000\007\017\110\060'
+    printf '\377\320\000\000\007\020\064\374\236\370'
+    printf '\377\321\000\000\006\260\065\337\200\345\300'
+    printf '\377\332\000\010\001\002\000\000\000\000\000\000\007\313\000\000\007\106\201\370'
+    printf '\377\320\000\000\006\261\234\266\377\120\377\321\000\000\010\006\237\166\376\300'
+    printf '\377\331'
+} >"$corpus/fuzz_jpeg_ls/seed-5"
+# Two bits that a mapping table (LSE) makes bytes.
+{
+    printf '\000\006\000\002\011\000'
+    printf '\377\330\377\367\000\013\002\000\002\000\011\001\001\021\000'
+    printf '\377\370\000\011\002\001\001\005\360\020\377'
+    printf '\377\332\000\010\001\001\001\000\000\000\126\141\167\135\070\200\377\331'
+} >"$corpus/fuzz_jpeg_ls/seed-6"
 
 failed=0
-for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_frames fuzz_jpeg_lossless; do
+for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_frames fuzz_jpeg_lossless fuzz_jpeg_ls; do
     for saved in "$here/crashers/$target"-*; do
         [ -f "$saved" ] || continue
         if ! "$work/build/fuzz/$target" -timeout=10 -rss_limit_mb=1024 \
