@@ -21,14 +21,20 @@ typedef struct dl_ls_parameters {
 
 /* Statistics of a context (A.2.1, A.6), and what coding its next sample needs to know of them. */
 typedef struct dl_ls_context {
-    int16_t b, c;          /* B; and C, the correction of the prediction */
-    int16_t slope, unused; /* below 0 where 2 B <= -N: see flip() */
-    int32_t a;             /* A */
-    uint32_t n;            /* N */
-    uint8_t past;          /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
+    int16_t b;       /* B */
+    int16_t lean;    /* 62 where 2 B <= -N, more elsewhere: see flip() */
+    int16_t c;       /* C, the correction of the prediction */
+    uint16_t n;      /* N times DL_LS_STEP */
+    uint32_t a;      /* A */
+    uint8_t past;    /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
+    uint8_t room[3]; /* to sixteen bytes */
 } dl_ls_context;
 
-enum { DL_LS_SCALE = sizeof(dl_ls_context) }; /* indices of contexts are counted in bytes */
+enum {
+    DL_LS_SCALE = sizeof(dl_ls_context), /* indices of contexts are counted in bytes */
+    DL_LS_STEP = 64,                     /* and N in bytes of a table */
+    DL_LS_LEAN = 62
+};
 
 /* A context of run interruption (A.7.2). */
 typedef struct dl_ls_interruption {
@@ -44,6 +50,7 @@ typedef struct dl_ls_model {
     const int8_t *quantize, *quantize_reversed;
     uint32_t run_index[DL_JPEG_LS_SAMPLES];
     dl_ls_context contexts[DL_LS_CONTEXTS];
+    int32_t counts[DL_LS_CONTEXTS]; /* N of each where the parameters are not usual */
     dl_ls_interruption interruptions[2];
 } dl_ls_model;
 
