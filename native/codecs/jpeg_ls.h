@@ -90,10 +90,24 @@ enum {
     DL_LS_ROOM = DL_LS_PLANNED * DL_JPEG_LS_SAMPLES + 16
 };
 
+/* The plan for decoding with the usual parameters: an array of each of these, so that all of a
+ * sample are at fixed distances from the first. Where the sign of the context is known and negative,
+ * all samples are exchanged for MAXVAL minus themselves, and there is no sign any more. */
+enum {
+    DL_LS_INDEX,    /* the absolute value of 81 Q1 + 9 Q2, in DL_LS_SCALE */
+    DL_LS_EXCHANGE, /* MAXVAL where samples are exchanged, or 0: to be combined by exclusive or */
+    DL_LS_RB,
+    DL_LS_RC,
+    DL_LS_LEAST, /* the smaller and the larger of Rb and Rc */
+    DL_LS_MOST,
+    DL_LS_PARTS
+};
+
 typedef struct dl_ls_line {
     const uint16_t *above;
     uint16_t *current; /* what is coded; near-lossless, what the decoder will have */
     dl_ls_plan *plan;  /* room for DL_LS_ROOM */
+    uint16_t *parts;   /* DL_LS_PARTS times DL_LS_ROOM */
     size_t width;
     uint32_t *run_index;
 } dl_ls_line;
@@ -106,6 +120,7 @@ typedef struct dl_ls_lines {
     dl_bytes room;
     uint16_t *above[DL_JPEG_LS_SAMPLES], *current[DL_JPEG_LS_SAMPLES];
     dl_ls_plan plan[DL_LS_ROOM];
+    uint16_t parts[DL_LS_PARTS * DL_LS_ROOM];
 } dl_ls_lines;
 
 /* Bits that are to be decoded, without stuffing. Behind the last there are DL_LS_SLACK bytes of

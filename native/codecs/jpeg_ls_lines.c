@@ -2,14 +2,18 @@
 #include "jpeg_ls_plan.h"
 
 #ifdef DL_HAVE_AVX2
-#include <tmmintrin.h>
+#include <immintrin.h>
 #endif
 
 enum {
     RUN_INDEX_MOST = 31,
     /* Zeros before a code that are seen to at once: with 1 and 16 bits more they are no more than
      * DL_PUT_MOST. */
-    FAST = 39
+    FAST = 39,
+    /* Before which of the 64 bits that were loaded a code must have its first 1, for all of it to
+     * be there. */
+    WITHIN = 64 - 16,
+    K_MOST = 24 /* more than codes that are right have */
 };
 
 /* J (A.2.1): the run lengths that a bit stands for, as powers of two. */
@@ -192,6 +196,7 @@ static void fill_run(uint16_t *pixels, const uint16_t *before, size_t run, unsig
 #define NAME(name) plain_##name
 #define PLANNERS dl_ls_planners_plain
 #define UPDATE update_plain
+#define LEADING(bits) dl_leading_zeros(bits | 1)
 #define INLINE ALWAYS
 #define KERNEL static
 #define NEVER_INLINE static __attribute__((noinline))
@@ -200,6 +205,7 @@ static const dl_ls_kernels plain_kernels = {plain_encode, plain_decode};
 #undef NAME
 #undef PLANNERS
 #undef UPDATE
+#undef LEADING
 #undef INLINE
 #undef KERNEL
 #undef NEVER_INLINE
@@ -211,6 +217,7 @@ static const dl_ls_kernels plain_kernels = {plain_encode, plain_decode};
 #define NAME(name) avx2_##name
 #define PLANNERS dl_ls_planners_avx2
 #define UPDATE update_ssse3
+#define LEADING(bits) (uint32_t) _lzcnt_u64(bits)
 #define INLINE static inline __attribute__((always_inline, target(FOR_THESE)))
 #define KERNEL static __attribute__((target(FOR_THESE)))
 #define NEVER_INLINE static __attribute__((noinline, target(FOR_THESE)))

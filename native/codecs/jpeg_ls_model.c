@@ -116,7 +116,7 @@ dl_ls_line dl_ls_line_begin(dl_ls_lines *lines, uint32_t index, uint32_t *run_in
     const size_t size = lines->size, pixel = lines->pixel;
     memcpy(above + size, above + size - pixel, pixel * sizeof *above);
     memcpy(current - pixel, above, pixel * sizeof *above);
-    return (dl_ls_line){above, current, lines->plan, size / pixel, run_index};
+    return (dl_ls_line){above, current, lines->plan, lines->parts, size / pixel, run_index};
 }
 
 void dl_ls_line_end(dl_ls_lines *lines, uint32_t index) {
