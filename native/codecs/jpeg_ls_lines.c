@@ -193,6 +193,14 @@ static void fill_run(uint16_t *pixels, const uint16_t *before, size_t run, unsig
     }
 }
 
+/* A number that compilers do not put off: what is known early is to be ready when what comes late is
+ * added to it. */
+#ifdef __GNUC__
+#define READY(x) __asm__("" : "+r"(x))
+#else
+#define READY(x) (void)(x)
+#endif
+
 #define NAME(name) plain_##name
 #define PLANNERS dl_ls_planners_plain
 #define UPDATE update_plain
