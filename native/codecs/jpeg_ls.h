@@ -24,10 +24,10 @@ typedef struct dl_ls_context {
     int16_t b;       /* B */
     int16_t lean;    /* 62 where 2 B <= -N, more elsewhere: see flip() */
     int16_t c;       /* C, the correction of the prediction */
-    uint16_t n;      /* N times DL_LS_STEP */
-    uint32_t a;      /* A */
-    uint8_t past;    /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
-    uint8_t room[3]; /* to sixteen bytes */
+    int16_t unused;
+    uint32_t a;    /* A */
+    uint16_t n;    /* N times DL_LS_STEP */
+    uint16_t past; /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
 } dl_ls_context;
 
 enum {

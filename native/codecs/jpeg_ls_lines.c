@@ -24,8 +24,7 @@ static const uint8_t RUN_LENGTHS[RUN_INDEX_MOST + 1] = {0, 0, 0, 0, 1,  1,  1,  
 /* What an update needs to know of N, the number of samples before it. */
 typedef struct stage {
     /* As the vectors of bias_ssse3() have them: what is added to B to see whether it is too small;
-     * what B and C change by if it is not; the least that they may be; and what makes `lean` of B,
-     * and the next N. */
+     * what B and C change by if it is not; the least that they may be; and what makes `lean` of B. */
     int16_t n[8], change[8], least[8], next[4];
     /* 2^32 / (N + 1), rounded so that A times it, shifted, is (A - 1) / (N + 1) rounded down (and 0
      * where A is 0), as long as A is below 2^26. */
@@ -33,8 +32,8 @@ typedef struct stage {
 } stage;
 
 #define STAGE(n)                                                                                    \
-    {{n}, {-(n)-1, -(n)-1, 1, 0}, {-(n), -(n), -128, INT16_MIN},                                   \
-     {0, (n) / 2 + DL_LS_LEAN + 1, 0, DL_LS_STEP}, 0xFFFFFFFF / ((n) + 1)}
+    {{n}, {-(n)-1, -(n)-1, 1, 0}, {-(n), DL_LS_LEAN, -128, INT16_MIN},                                   \
+     {0, (n) / 2 + DL_LS_LEAN + 1, 0, 0}, 0xFFFFFFFF / ((n) + 1)}
 #define STAGE8(n)                                                                                   \
     STAGE(n), STAGE(n + 1), STAGE(n + 2), STAGE(n + 3), STAGE(n + 4), STAGE(n + 5), STAGE(n + 6),         \
         STAGE(n + 7)
@@ -59,8 +58,8 @@ ALWAYS const stage *stage_of(size_t n) {
 }
 
 /* 63 - k, by what is known of N - 1: k has as many bits as (A - 1) / N. */
-ALWAYS uint8_t past_of(uint32_t a, const stage *s) {
-    return (uint8_t)dl_leading_zeros(a * s->reciprocal >> 31 | 1);
+ALWAYS uint16_t past_of(uint32_t a, const stage *s) {
+    return (uint16_t)dl_leading_zeros(a * s->reciprocal >> 31 | 1);
 }
 
 /* A.6.2: brings B, to which an error was added, between -N and 0, and C after it. N counts the
@@ -91,7 +90,7 @@ static void update_any(dl_ls_context *context, int32_t *count, int32_t error, in
     context->a = a;
     *count = ++n;
     balance(context, b, n);
-    context->past = (uint8_t)(63 - golomb((int32_t)(a & INT32_MAX), n));
+    context->past = (uint16_t)(63 - golomb((int32_t)(a & INT32_MAX), n));
 }
 
 /* A.6 with the usual parameters. */
@@ -124,7 +123,7 @@ static inline __attribute__((always_inline, target("ssse3,lzcnt"))) void
 update_ssse3(dl_ls_context *context, int32_t error) {
     uint32_t a = context->a + (error < 0 ? 0 - (uint32_t)error : (uint32_t)error);
     size_t n = context->n;
-    /* B, something, C, N; of the error only the lower half counts, in the place of B. */
+    /* B, something, C; of the error only the lower half counts, in the place of B. */
     __m128i v = _mm_adds_epi16(_mm_loadl_epi64((const __m128i *)(const void *)context),
                                _mm_cvtsi32_si128(error));
     if (DL_UNLIKELY(n == DL_LS_RESET * DL_LS_STEP)) {
@@ -135,17 +134,17 @@ update_ssse3(dl_ls_context *context, int32_t error) {
     }
     const stage *s = stage_of(n);
     context->a = a;
+    context->n = (uint16_t)(n + DL_LS_STEP);
     context->past = past_of(a, s);
     /* The middle of B, B + N and 0: its sign says whether B is too large or too small. */
     __m128i beyond = _mm_adds_epi16(load_part(s->n), v);
     beyond = _mm_max_epi16(_mm_min_epi16(beyond, _mm_setzero_si128()), v);
     beyond = _mm_shufflelo_epi16(beyond, _MM_SHUFFLE(0, 0, 0, 0));
     v = _mm_shufflelo_epi16(v, _MM_SHUFFLE(3, 2, 0, 0));
+    v = _mm_add_epi16(v, _mm_loadl_epi64((const __m128i *)(const void *)s->next));
     v = _mm_add_epi16(v, _mm_sign_epi16(load_part(s->change), beyond));
     v = _mm_max_epi16(v, load_part(s->least));
-    v = _mm_min_epi16(v, _mm_set_epi32(0, 0, 0x7FFF007F, 0));
-    v = _mm_add_epi16(v, _mm_loadl_epi64((const __m128i *)(const void *)s->next));
-    v = _mm_max_epi16(v, _mm_set_epi16(0, 0, 0, 0, INT16_MIN, INT16_MIN, DL_LS_LEAN, INT16_MIN));
+    v = _mm_min_epi16(v, _mm_set_epi32(0, 0, 0x7FFF007F, 0x7FFF0000));
     _mm_storel_epi64((__m128i *)(void *)context, v);
 }
 #endif

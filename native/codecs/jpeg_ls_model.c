@@ -76,7 +76,7 @@ void dl_ls_model_start(dl_ls_model *model, const dl_ls_parameters *parameters,
     dl_ls_context context = {.lean = DL_LS_LEAN + 1,
                              .n = DL_LS_STEP,
                              .a = (uint32_t)a,
-                             .past = (uint8_t)(63 - bits_for(a))};
+                             .past = (uint16_t)(63 - bits_for(a))};
     for (size_t i = 0; i < DL_LS_CONTEXTS; i++) model->contexts[i] = context;
     for (size_t i = 0; i < DL_LS_CONTEXTS; i++) model->counts[i] = 1;
     for (size_t i = 0; i < 2; i++) model->interruptions[i] = (dl_ls_interruption){a, 1, 0};
