@@ -115,8 +115,8 @@ ALWAYS void update_plain(dl_ls_context *context, int32_t error) {
  * which the processor does only four at once. Additions that saturate give what is put within its
  * bounds anyway. Beyond 16 bits only wrong codes have errors. */
 static inline __attribute__((always_inline, target("ssse3"))) __m128i
-load_part(const int16_t *part) {
-    return _mm_load_si128((const __m128i *)(const void *)part);
+load_part(const stage *s, size_t offset) {
+    return _mm_load_si128((const __m128i *)(const void *)((const uint8_t *)s + offset));
 }
 
 static inline __attribute__((always_inline, target("ssse3,lzcnt"))) void
@@ -137,13 +137,13 @@ update_ssse3(dl_ls_context *context, int32_t error) {
     context->n = (uint16_t)(n + DL_LS_STEP);
     context->past = past_of(a, s);
     /* The middle of B, B + N and 0: its sign says whether B is too large or too small. */
-    __m128i beyond = _mm_adds_epi16(load_part(s->n), v);
+    __m128i beyond = _mm_adds_epi16(load_part(s, offsetof(stage, n)), v);
     beyond = _mm_max_epi16(_mm_min_epi16(beyond, _mm_setzero_si128()), v);
     beyond = _mm_shufflelo_epi16(beyond, _MM_SHUFFLE(0, 0, 0, 0));
     v = _mm_shufflelo_epi16(v, _MM_SHUFFLE(3, 2, 0, 0));
-    v = _mm_add_epi16(v, _mm_loadl_epi64((const __m128i *)(const void *)s->next));
-    v = _mm_add_epi16(v, _mm_sign_epi16(load_part(s->change), beyond));
-    v = _mm_max_epi16(v, load_part(s->least));
+    v = _mm_add_epi16(v, load_part(s, offsetof(stage, next)));
+    v = _mm_add_epi16(v, _mm_sign_epi16(load_part(s, offsetof(stage, change)), beyond));
+    v = _mm_max_epi16(v, load_part(s, offsetof(stage, least)));
     v = _mm_min_epi16(v, _mm_set_epi32(0, 0, 0x7FFF007F, 0x7FFF0000));
     _mm_storel_epi64((__m128i *)(void *)context, v);
 }
