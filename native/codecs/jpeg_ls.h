@@ -21,9 +21,9 @@ typedef struct dl_ls_parameters {
 
 /* Statistics of a context (A.2.1, A.6), and what coding its next sample needs to know of them. */
 typedef struct dl_ls_context {
-    int16_t b;       /* B */
-    int16_t lean;    /* 62 where 2 B <= -N, more elsewhere: see flip() */
-    int16_t c;       /* C, the correction of the prediction */
+    int16_t b;    /* B */
+    int16_t lean; /* 62 where 2 B <= -N, more elsewhere: see flip() */
+    int16_t c;    /* C, the correction of the prediction */
     int16_t unused;
     uint32_t a;    /* A */
     uint16_t n;    /* N times DL_LS_STEP */
@@ -91,8 +91,9 @@ enum {
 };
 
 /* The plan for decoding with the usual parameters: an array of each of these, so that all of a
- * sample are at fixed distances from the first. Where the sign of the context is known and negative,
- * all samples are exchanged for MAXVAL minus themselves, and there is no sign any more. */
+ * sample are at fixed distances from the first. Where the sign of the context is known and
+ * negative, all samples are exchanged for MAXVAL minus themselves, and there is no sign any more.
+ */
 enum {
     DL_LS_INDEX,    /* the absolute value of 81 Q1 + 9 Q2, in DL_LS_SCALE */
     DL_LS_EXCHANGE, /* MAXVAL where samples are exchanged, or 0: to be combined by exclusive or */

@@ -24,24 +24,27 @@ static const uint8_t RUN_LENGTHS[RUN_INDEX_MOST + 1] = {0, 0, 0, 0, 1,  1,  1,  
 /* What an update needs to know of N, the number of samples before it. */
 typedef struct stage {
     /* As the vectors of bias_ssse3() have them: what is added to B to see whether it is too small;
-     * what B and C change by if it is not; the least that they may be; and what makes `lean` of B. */
+     * what B and C change by if it is not; the least that they may be; and what makes `lean` of B.
+     */
     int16_t n[8], change[8], least[8], next[4];
     /* 2^32 / (N + 1), rounded so that A times it, shifted, is (A - 1) / (N + 1) rounded down (and 0
      * where A is 0), as long as A is below 2^26. */
     uint64_t reciprocal;
 } stage;
 
-#define STAGE(n)                                                                                    \
-    {{n}, {-(n)-1, -(n)-1, 1, 0}, {-(n), DL_LS_LEAN, -128, INT16_MIN},                                   \
-     {0, (n) / 2 + DL_LS_LEAN + 1, 0, 0}, 0xFFFFFFFF / ((n) + 1)}
-#define STAGE8(n)                                                                                   \
-    STAGE(n), STAGE(n + 1), STAGE(n + 2), STAGE(n + 3), STAGE(n + 4), STAGE(n + 5), STAGE(n + 6),         \
+#define STAGE(n)                                                                                   \
+    {                                                                                              \
+        {n}, {-(n)-1, -(n)-1, 1, 0}, {-(n), DL_LS_LEAN, -128, INT16_MIN},                          \
+            {0, (n) / 2 + DL_LS_LEAN + 1, 0, 0}, 0xFFFFFFFF / ((n) + 1)                            \
+    }
+#define STAGE8(n)                                                                                  \
+    STAGE(n), STAGE(n + 1), STAGE(n + 2), STAGE(n + 3), STAGE(n + 4), STAGE(n + 5), STAGE(n + 6),  \
         STAGE(n + 7)
 #ifdef __GNUC__
 __attribute__((aligned(64)))
 #endif
-static const stage STAGES[DL_LS_RESET] = {
-    STAGE8(0), STAGE8(8), STAGE8(16), STAGE8(24), STAGE8(32), STAGE8(40), STAGE8(48), STAGE8(56)};
+static const stage STAGES[DL_LS_RESET] = {STAGE8(0),  STAGE8(8),  STAGE8(16), STAGE8(24),
+                                          STAGE8(32), STAGE8(40), STAGE8(48), STAGE8(56)};
 
 #define ALWAYS static inline __attribute__((always_inline))
 
@@ -114,8 +117,8 @@ ALWAYS void update_plain(dl_ls_context *context, int32_t error) {
 /* The same with B and C side by side in a vector: half of the instructions, and none of those of
  * which the processor does only four at once. Additions that saturate give what is put within its
  * bounds anyway. Beyond 16 bits only wrong codes have errors. */
-static inline __attribute__((always_inline, target("ssse3"))) __m128i
-load_part(const stage *s, size_t offset) {
+static inline __attribute__((always_inline, target("ssse3"))) __m128i load_part(const stage *s,
+                                                                                size_t offset) {
     return _mm_load_si128((const __m128i *)(const void *)((const uint8_t *)s + offset));
 }
 
@@ -192,8 +195,8 @@ static void fill_run(uint16_t *pixels, const uint16_t *before, size_t run, unsig
     }
 }
 
-/* A number that compilers do not put off: what is known early is to be ready when what comes late is
- * added to it. */
+/* A number that compilers do not put off: what is known early is to be ready when what comes late
+ * is added to it. */
 #ifdef __GNUC__
 #define READY(x) __asm__("" : "+r"(x))
 #else
