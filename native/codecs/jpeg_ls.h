@@ -21,14 +21,20 @@ typedef struct dl_ls_parameters {
 
 /* Statistics of a context (A.2.1, A.6), and what coding its next sample needs to know of them. */
 typedef struct dl_ls_context {
-    int16_t b, c;          /* B; and C, the correction of the prediction */
-    int16_t slope, unused; /* below 0 where 2 B <= -N: see flip() */
-    int32_t a;             /* A */
-    uint32_t n;            /* N */
-    uint8_t past;          /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
+    int16_t b;    /* B */
+    int16_t lean; /* 62 where 2 B <= -N, more elsewhere: see flip() */
+    int16_t c;    /* C, the correction of the prediction */
+    int16_t unused;
+    uint32_t a;    /* A */
+    uint16_t n;    /* N times DL_LS_STEP */
+    uint16_t past; /* 63 - k, k being the Golomb parameter that A and N give (A.5.1) */
 } dl_ls_context;
 
-enum { DL_LS_SCALE = sizeof(dl_ls_context) }; /* indices of contexts are counted in bytes */
+enum {
+    DL_LS_SCALE = sizeof(dl_ls_context), /* indices of contexts are counted in bytes */
+    DL_LS_STEP = 64,                     /* and N in bytes of a table */
+    DL_LS_LEAN = 62
+};
 
 /* A context of run interruption (A.7.2). */
 typedef struct dl_ls_interruption {
@@ -44,6 +50,7 @@ typedef struct dl_ls_model {
     const int8_t *quantize, *quantize_reversed;
     uint32_t run_index[DL_JPEG_LS_SAMPLES];
     dl_ls_context contexts[DL_LS_CONTEXTS];
+    int32_t counts[DL_LS_CONTEXTS]; /* N of each where the parameters are not usual */
     dl_ls_interruption interruptions[2];
 } dl_ls_model;
 
@@ -83,10 +90,25 @@ enum {
     DL_LS_ROOM = DL_LS_PLANNED * DL_JPEG_LS_SAMPLES + 16
 };
 
+/* The plan for decoding with the usual parameters: an array of each of these, so that all of a
+ * sample are at fixed distances from the first. Where the sign of the context is known and
+ * negative, all samples are exchanged for MAXVAL minus themselves, and there is no sign any more.
+ */
+enum {
+    DL_LS_INDEX,    /* the absolute value of 81 Q1 + 9 Q2, in DL_LS_SCALE */
+    DL_LS_EXCHANGE, /* MAXVAL where samples are exchanged, or 0: to be combined by exclusive or */
+    DL_LS_RB,
+    DL_LS_RC,
+    DL_LS_LEAST, /* the smaller and the larger of Rb and Rc */
+    DL_LS_MOST,
+    DL_LS_PARTS
+};
+
 typedef struct dl_ls_line {
     const uint16_t *above;
     uint16_t *current; /* what is coded; near-lossless, what the decoder will have */
     dl_ls_plan *plan;  /* room for DL_LS_ROOM */
+    uint16_t *parts;   /* DL_LS_PARTS times DL_LS_ROOM */
     size_t width;
     uint32_t *run_index;
 } dl_ls_line;
@@ -99,6 +121,7 @@ typedef struct dl_ls_lines {
     dl_bytes room;
     uint16_t *above[DL_JPEG_LS_SAMPLES], *current[DL_JPEG_LS_SAMPLES];
     dl_ls_plan plan[DL_LS_ROOM];
+    uint16_t parts[DL_LS_PARTS * DL_LS_ROOM];
 } dl_ls_lines;
 
 /* Bits that are to be decoded, without stuffing. Behind the last there are DL_LS_SLACK bytes of

@@ -73,8 +73,12 @@ void dl_ls_model_start(dl_ls_model *model, const dl_ls_parameters *parameters,
     model->quantize = (const int8_t *)quantizer->bytes.data + p->maxval;
     model->quantize_reversed = model->quantize + side;
     int32_t a = larger(2, (model->range + 32) / 64);
-    dl_ls_context context = {.a = a, .n = 1, .past = (uint8_t)(63 - bits_for(a))};
+    dl_ls_context context = {.lean = DL_LS_LEAN + 1,
+                             .n = DL_LS_STEP,
+                             .a = (uint32_t)a,
+                             .past = (uint16_t)(63 - bits_for(a))};
     for (size_t i = 0; i < DL_LS_CONTEXTS; i++) model->contexts[i] = context;
+    for (size_t i = 0; i < DL_LS_CONTEXTS; i++) model->counts[i] = 1;
     for (size_t i = 0; i < 2; i++) model->interruptions[i] = (dl_ls_interruption){a, 1, 0};
     memset(model->run_index, 0, sizeof model->run_index);
 }
@@ -112,7 +116,7 @@ dl_ls_line dl_ls_line_begin(dl_ls_lines *lines, uint32_t index, uint32_t *run_in
     const size_t size = lines->size, pixel = lines->pixel;
     memcpy(above + size, above + size - pixel, pixel * sizeof *above);
     memcpy(current - pixel, above, pixel * sizeof *above);
-    return (dl_ls_line){above, current, lines->plan, size / pixel, run_index};
+    return (dl_ls_line){above, current, lines->plan, lines->parts, size / pixel, run_index};
 }
 
 void dl_ls_line_end(dl_ls_lines *lines, uint32_t index) {

@@ -35,4 +35,24 @@ static void whole(const dl_ls_model *model, const dl_ls_line *line, size_t sampl
     }
 }
 
-const dl_ls_planners dl_ls_planners_plain = {above, whole};
+static void parts(const dl_ls_model *model, const dl_ls_line *line, size_t samples, size_t first,
+                  size_t count) {
+    const int8_t *quantize = model->quantize;
+    for (size_t i = 0; i < count; i++) {
+        const uint16_t *at = line->above + first + i;
+        int32_t rb = at[0], rc = *(at - samples), rd = at[samples];
+        int32_t index = 81 * quantize[rd - rb] + 9 * quantize[rb - rc];
+        int32_t exchange = index < 0 ? model->parameters.maxval : 0;
+        uint16_t *part = line->parts + i;
+        rb ^= exchange;
+        rc ^= exchange;
+        part[DL_LS_INDEX * DL_LS_ROOM] = (uint16_t)(index < 0 ? -index : index);
+        part[DL_LS_EXCHANGE * DL_LS_ROOM] = (uint16_t)exchange;
+        part[DL_LS_RB * DL_LS_ROOM] = (uint16_t)rb;
+        part[DL_LS_RC * DL_LS_ROOM] = (uint16_t)rc;
+        part[DL_LS_LEAST * DL_LS_ROOM] = (uint16_t)smaller(rb, rc);
+        part[DL_LS_MOST * DL_LS_ROOM] = (uint16_t)larger(rb, rc);
+    }
+}
+
+const dl_ls_planners dl_ls_planners_plain = {above, whole, parts};

@@ -10,8 +10,9 @@ typedef void dl_ls_planner(const dl_ls_model *model, const dl_ls_line *line, siz
                            size_t first, size_t count);
 
 typedef struct dl_ls_planners {
-    dl_ls_planner *above; /* for decoding, and for near-lossless coding */
-    dl_ls_planner *whole; /* for coding with the usual parameters */
+    dl_ls_planner *above; /* for parameters that are not usual, coding and decoding */
+    dl_ls_planner *whole; /* for coding with the usual ones */
+    dl_ls_planner *parts; /* for decoding with them; what begins with line->parts[0] */
 } dl_ls_planners;
 
 extern const dl_ls_planners dl_ls_planners_plain;

@@ -99,7 +99,36 @@ KERNEL void whole(const dl_ls_model *model, const dl_ls_line *line, size_t sampl
     }
 }
 
-const dl_ls_planners dl_ls_planners_avx2 = {above, whole};
+AVX2 void store_part(uint16_t *first, int part, __m256i v) {
+    _mm256_storeu_si256((__m256i *)(void *)(first + (ptrdiff_t)part * DL_LS_ROOM), v);
+}
+
+KERNEL void parts(const dl_ls_model *model, const dl_ls_line *line, size_t samples, size_t first,
+                  size_t count) {
+    if (model->parameters.t3 > INT16_MAX) {
+        dl_ls_planners_plain.parts(model, line, samples, first, count);
+        return;
+    }
+    const limits l = limits_of(model);
+    const __m256i maxval = _mm256_set1_epi16((int16_t)model->parameters.maxval);
+    for (size_t i = 0; i < count; i += 16) {
+        const uint16_t *at = line->above + first + i;
+        uint16_t *part = line->parts + i;
+        __m256i rb = load(at), rc = load(at - samples);
+        __m256i index = context(rb, rc, load(at + samples), &l);
+        __m256i exchange = _mm256_and_si256(_mm256_srai_epi16(index, 15), maxval);
+        rb = _mm256_xor_si256(rb, exchange);
+        rc = _mm256_xor_si256(rc, exchange);
+        store_part(part, DL_LS_INDEX, _mm256_abs_epi16(index));
+        store_part(part, DL_LS_EXCHANGE, exchange);
+        store_part(part, DL_LS_RB, rb);
+        store_part(part, DL_LS_RC, rc);
+        store_part(part, DL_LS_LEAST, _mm256_min_epu16(rb, rc));
+        store_part(part, DL_LS_MOST, _mm256_max_epu16(rb, rc));
+    }
+}
+
+const dl_ls_planners dl_ls_planners_avx2 = {above, whole, parts};
 #else
 typedef int dl_no_avx2; /* ISO C wants something in a file */
 #endif
