@@ -96,10 +96,11 @@ static void update_any(dl_ls_context *context, int32_t *count, int32_t error, in
     context->past = (uint16_t)(63 - golomb((int32_t)(a & INT32_MAX), n));
 }
 
-/* A.6 with the usual parameters. */
-ALWAYS void update_plain(dl_ls_context *context, int32_t error) {
+/* A.6 with RESET = 64; `moves` is what the error adds to B, of which only the lower 16 bits count:
+ * those of wrong codes may have more. */
+ALWAYS void update_plain(dl_ls_context *context, int32_t error, int32_t moves) {
     uint32_t a = context->a + (error < 0 ? 0 - (uint32_t)error : (uint32_t)error);
-    int32_t b = (int32_t)((uint32_t)context->b + (uint32_t)error);
+    int32_t b = context->b + (int16_t)moves;
     size_t n = context->n;
     if (DL_UNLIKELY(n == DL_LS_RESET * DL_LS_STEP)) {
         a >>= 1;
@@ -116,19 +117,19 @@ ALWAYS void update_plain(dl_ls_context *context, int32_t error) {
 #ifdef DL_HAVE_AVX2
 /* The same with B and C side by side in a vector: half of the instructions, and none of those of
  * which the processor does only four at once. Additions that saturate give what is put within its
- * bounds anyway. Beyond 16 bits only wrong codes have errors. */
+ * bounds anyway. */
 static inline __attribute__((always_inline, target("ssse3"))) __m128i load_part(const stage *s,
                                                                                 size_t offset) {
     return _mm_load_si128((const __m128i *)(const void *)((const uint8_t *)s + offset));
 }
 
 static inline __attribute__((always_inline, target("ssse3,lzcnt"))) void
-update_ssse3(dl_ls_context *context, int32_t error) {
+update_ssse3(dl_ls_context *context, int32_t error, int32_t moves) {
     uint32_t a = context->a + (error < 0 ? 0 - (uint32_t)error : (uint32_t)error);
     size_t n = context->n;
-    /* B, something, C; of the error only the lower half counts, in the place of B. */
+    /* B, something, C. */
     __m128i v = _mm_adds_epi16(_mm_loadl_epi64((const __m128i *)(const void *)context),
-                               _mm_cvtsi32_si128(error));
+                               _mm_cvtsi32_si128(moves));
     if (DL_UNLIKELY(n == DL_LS_RESET * DL_LS_STEP)) {
         const __m128i c = _mm_set_epi32(0, 0, 0xFFFF, 0);
         v = _mm_or_si128(_mm_and_si128(c, v), _mm_andnot_si128(c, _mm_srai_epi16(v, 1)));
@@ -162,6 +163,12 @@ static inline void interruption_update(dl_ls_interruption *context, int32_t erro
         context->nn >>= 1;
     }
     context->n++;
+}
+
+/* Within 16 bits. */
+ALWAYS int32_t saturated(int32_t value) {
+    value = value < INT16_MIN ? INT16_MIN : value;
+    return value > INT16_MAX ? INT16_MAX : value;
 }
 
 static inline size_t smallest(size_t a, size_t b) { return a < b ? a : b; }
