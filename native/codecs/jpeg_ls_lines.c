@@ -186,6 +186,18 @@ static size_t equal_samples(const uint16_t *a, const uint16_t *b, size_t count) 
     return i;
 }
 
+/* Whether all around a pixel is alike, so that, without loss, a run begins there. Looked at before
+ * a part of a line is planned: the plan of a run is for nothing. */
+static inline bool begins_run(const dl_ls_line *line, size_t column, unsigned samples) {
+    const uint16_t *above = line->above + column * samples;
+    const uint16_t *before = line->current + column * samples - samples;
+    for (unsigned s = 0; s < samples; s++) {
+        uint16_t rc = *(above + s - samples);
+        if (above[s] != rc || above[s + samples] != rc || before[s] != rc) return false;
+    }
+    return true;
+}
+
 /* A pixel again and again. */
 static void fill_run(uint16_t *pixels, const uint16_t *before, size_t run, unsigned samples) {
     const size_t count = run * samples;
