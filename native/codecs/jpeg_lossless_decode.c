@@ -35,7 +35,7 @@ dl_jpeg_lossless_decoder *dl_jpeg_lossless_decoder_new(dl_vectors vectors) {
     dl_jpeg_lossless_decoder *decoder = calloc(1, sizeof *decoder);
     if (!decoder) return NULL;
     decoder->kernels = dl_line_kernels_get(vectors);
-    decoder->reader.has_bmi2 = dl_has_bmi2(vectors);
+    decoder->reader.has_bmi2 = decoder->reader.lanes.has_bmi2 = dl_has_bmi2(vectors);
     return decoder;
 }
 
@@ -209,7 +209,8 @@ static dl_status read_scan(dl_jpeg_lossless_decoder *d, const dl_jpeg_segment *s
 
 static dl_status reserve_lines(dl_jpeg_lossless_decoder *d, dl_error *error) {
     size_t count = (size_t)d->raster->columns * d->raster->samples;
-    size_t pitch = count + DL_LINE_SLACK, size = pitch * (4 * sizeof(uint16_t) + 1);
+    size_t pitch = count + DL_LINE_SLACK, ahead = pitch + DL_AHEAD;
+    size_t size = (3 * pitch + ahead) * sizeof(uint16_t) + ahead;
     if (d->lines.capacity < size) {
         uint8_t *lines = calloc(size, 1); /* kernels read behind a line: at least it is defined */
         if (!lines) return dl_fail(error, DL_ERR_MEMORY, 0, "no memory to decode a row");
@@ -220,7 +221,7 @@ static dl_status reserve_lines(dl_jpeg_lossless_decoder *d, dl_error *error) {
     d->above = d->line + pitch;
     d->differences = d->above + pitch;
     d->values = d->differences + pitch;
-    d->categories = (uint8_t *)(d->values + pitch);
+    d->categories = (uint8_t *)(d->values + ahead);
     return DL_OK;
 }
 
@@ -258,14 +259,15 @@ static dl_status read_restart(dl_jpeg_lossless_decoder *d, unsigned number, uint
     return DL_OK;
 }
 
-/* Symbols to a line (H.1.2.1). */
-static void undo_row(dl_jpeg_lossless_decoder *d, size_t count, bool first) {
+/* Symbols from place `taken` to a line (H.1.2.1). */
+static void undo_row(dl_jpeg_lossless_decoder *d, size_t taken, size_t count, bool first) {
     const dl_line_kernels *kernels = d->kernels;
     uint16_t *line = d->above, *above = d->line, *differences = d->differences;
     uint32_t middle = 1u << (d->precision - d->shift - 1);
-    kernels->extend(d->values, d->categories, count, differences);
+    const uint8_t *categories = d->categories + taken;
+    kernels->extend(d->values + taken, categories, count, differences);
     for (size_t i = 0; d->reader.sixteen && i < count; i++)
-        if ((d->categories[i] & 31) == 16) differences[i] = 0x8000;
+        if ((categories[i] & 31) == 16) differences[i] = 0x8000;
     for (size_t k = 0; k < d->count; k++)
         line[k] = (uint16_t)(differences[k] + (first ? middle : above[k]));
     kernels->undo(first ? 1 : d->predictor, differences, above, d->count, count, line);
@@ -299,9 +301,12 @@ static void store_row(const dl_jpeg_lossless_decoder *d, size_t count, uint8_t *
 
 static dl_status decode_scan(dl_jpeg_lossless_decoder *d, dl_error *error) {
     uint32_t rows = d->raster->rows, interval = d->interval / d->raster->columns;
-    size_t count = (size_t)d->raster->columns * d->count, at = 0;
+    size_t count = (size_t)d->raster->columns * d->count;
+    size_t at = 0, taken = 0; /* symbols that are there, and those of them whose rows are done */
     if (interval == 0) interval = rows;
     dl_symbols_start(&d->reader, d->stream.data, d->stream.size, d->stream.at);
+    d->reader.pace = d->lookup.pace;
+    d->reader.misses = 0;
     for (uint32_t row = 0; row < rows; row++) {
         uint32_t in_interval = row % interval;
         uint32_t follow = interval - in_interval < rows - row ? interval - in_interval : rows - row;
@@ -309,14 +314,20 @@ static dl_status decode_scan(dl_jpeg_lossless_decoder *d, dl_error *error) {
         if (row > 0 && in_interval == 0)
             status = read_restart(d, (row / interval - 1) % 8, row, error);
         if (status != DL_OK) return status;
-        status = dl_symbols_read(&d->reader, &d->lookup, d->values, d->categories, &at, count,
-                                 count * (follow - 1));
+        if (at - taken < count) {
+            at -= taken;
+            memmove(d->values, d->values + taken, at * sizeof *d->values);
+            memmove(d->categories, d->categories + taken, at);
+            taken = 0;
+            status = dl_symbols_read(&d->reader, &d->lookup, d->values, d->categories, &at, count,
+                                     count * (follow - 1));
+        } else {
+            d->reader.sixteen = false; /* all were read by lookups, which leave those out */
+        }
         if (status != DL_OK) return no_symbol(d, status, row, at, error);
-        undo_row(d, count, in_interval == 0);
+        undo_row(d, taken, count, in_interval == 0);
         store_row(d, count, d->out + row * d->stride);
-        at -= count; /* symbols of the next row that were read with this one */
-        memmove(d->values, d->values + count, at * sizeof *d->values);
-        memmove(d->categories, d->categories + count, at);
+        taken += count;
     }
     d->stream.at = dl_symbols_place(&d->reader);
     return DL_OK;

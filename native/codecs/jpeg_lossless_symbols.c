@@ -1,6 +1,7 @@
-/* Reading symbols. The quick way looks up as many bits as a table has, which gives one symbol or
- * two with all but the bits of their values, or up to seven of category 0; so nothing but shift,
- * load and shift stands between one lookup and the next. What it cannot do, codes longer than that,
+/* Reading symbols. Where they are long, four places are read at a time (jpeg_lossless_lanes.h).
+ * Otherwise the quick way looks up as many bits as a table has, which gives one symbol or two with
+ * all but the bits of their values, or up to seven of category 0; so nothing but shift, load and
+ * shift stands between one lookup and the next. What neither can do, codes longer than that,
  * category 16, the last symbols before a marker, is read symbol by symbol. */
 #include "jpeg_lossless_symbols.h"
 
@@ -9,6 +10,8 @@
 /* Bits of all symbols of an entry, at most: of 56 bits, two entries leave as many as a lookup sees.
  */
 enum { ENTRY_BITS = 22 };
+/* Bits of a symbol from which lanes pay; what misses of lanes may add up to in a scan. */
+enum { PACE_LEAST = 7, MISSES_MOST = 16 };
 
 /* An entry: bits 0 to 5 how many bits its symbols have, 6 and 7 which component comes behind them,
  * 8 to 13 how far to shift right for the value of the first (that of the second ends with the
@@ -89,6 +92,37 @@ static void fill_table(const dl_lookup *lookup, uint32_t component, uint32_t *en
     fill_zeros(lookup, component, entries);
 }
 
+/* How many bits a symbol has, if there are as many of each as the lengths of their codes say. */
+static uint32_t expected_pace(const dl_lookup *lookup) {
+    const dl_huffman *table = &lookup->huffman[0];
+    uint32_t all = 0, sum = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        uint32_t length = lookup->codes[0][i].length, share = 65536U >> length;
+        all += share;
+        sum += share * (length + table->values[i]);
+    }
+    return all > 0 ? (sum + all / 2) / all : 0;
+}
+
+/* Lanes take one symbol a lookup, so they pay where two seldom fit into one. Of several tables a
+ * lane would not know which one to begin with. */
+static void fill_singles(dl_lookup *lookup) {
+    const dl_huffman *table = &lookup->huffman[0];
+    unsigned width = lookup->width;
+    lookup->pace = lookup->tables == 1 ? expected_pace(lookup) : 0;
+    if (lookup->pace < PACE_LEAST) lookup->pace = 0;
+    if (lookup->pace == 0) return;
+    memset(lookup->singles, 0, sizeof lookup->singles);
+    for (uint32_t i = 0; i < table->count; i++) {
+        dl_code code = lookup->codes[0][i];
+        uint32_t category = table->values[i];
+        if (code.length > width || category > 15) continue;
+        uint16_t *range = lookup->singles + ((size_t)code.bits << (width - code.length));
+        for (size_t k = 0; k < (size_t)1 << (width - code.length); k++)
+            range[k] = dl_lane_entry(code.length + category, category);
+    }
+}
+
 static void fill_brief(const dl_huffman *table, const dl_code *codes, uint8_t *brief) {
     memset(brief, 0, 1 << DL_SHORT_CODE);
     for (uint32_t i = 0; i < table->count && codes[i].length <= DL_SHORT_CODE; i++) {
@@ -115,6 +149,7 @@ void dl_lookup_make(dl_lookup *lookup, const dl_huffman *const *tables, uint32_t
     }
     for (uint32_t k = 0; k < lookup->tables; k++)
         fill_table(lookup, k, lookup->entries + ((size_t)k << width));
+    fill_singles(lookup);
 }
 
 /* --- bytes -------------------------------------------------------------------------------------
@@ -280,6 +315,44 @@ static dl_status read_one(dl_symbol_reader *reader, const dl_lookup *lookup, uin
     return DL_OK;
 }
 
+/* Goes on so many bits. A place that was read past never comes back: where to refill from would
+ * stand before the buffer. */
+static void skip_bits(dl_symbol_reader *reader, size_t count) {
+    if (count < reader->left) {
+        reader->bits <<= count;
+        reader->left -= (uint32_t)count;
+        return;
+    }
+    count -= reader->left;
+    reader->next += (count + 7) / 8;
+    reader->left = -(uint32_t)count & 7;
+    reader->bits = reader->left > 0 ? (uint64_t)reader->next[-1] << (64 - reader->left) : 0;
+}
+
+/* By lanes, where enough bytes are left; how many symbols those were. Rounds that give little more
+ * than one lane would cost more than they save: when there are too many of them, the scan is read
+ * without. So time is linear whatever the bits are: a round takes a fixed number of steps, and all
+ * but a third and a few of them give two lanes or more. */
+static size_t read_lanes(dl_symbol_reader *reader, const dl_lookup *lookup, uint16_t *values,
+                         uint8_t *categories) {
+    size_t needs = dl_round_needs(reader->pace) / 8 + 1; /* less than DL_CHUNK with any pace */
+    if ((size_t)(reader->end - reader->next) < needs && !reader->ended) fill_buffer(reader);
+    if ((size_t)(reader->end - reader->next) < needs) return 0;
+    size_t start = 8 * (size_t)(reader->next - reader->buffer) - reader->left, bit = start;
+    size_t read = dl_lanes_read(&reader->lanes, lookup->singles, lookup->width, reader->buffer,
+                                &bit, reader->pace, values, categories);
+    size_t pace = read > 0 ? (bit - start + read / 2) / read : lookup->pace;
+    skip_bits(reader, bit - start);
+    if (pace < PACE_LEAST)
+        reader->misses += MISSES_MOST / 2;
+    else if (read < 2 * DL_LANE_SYMBOLS)
+        reader->misses += 2;
+    else if (reader->misses > 0)
+        reader->misses--;
+    reader->pace = (uint32_t)(pace < PACE_LEAST ? PACE_LEAST : pace);
+    return read;
+}
+
 dl_status dl_symbols_read(dl_symbol_reader *reader, const dl_lookup *lookup, uint16_t *values,
                           uint8_t *categories, size_t *at, size_t count, size_t more) {
     size_t stop = count, safe = DL_SYMBOLS_SPILL - 1; /* two lookups from any place before `stop` */
@@ -292,6 +365,9 @@ dl_status dl_symbols_read(dl_symbol_reader *reader, const dl_lookup *lookup, uin
     if (reader->has_bmi2) quick = read_quickly;
 #endif
     while (*at < count) {
+        if (reader->pace > 0 && reader->misses < MISSES_MOST && count + more - *at >= DL_ROUND_MOST)
+            *at += read_lanes(reader, lookup, values + *at, categories + *at);
+        if (*at >= count) break;
         if (*at < stop && reader->end - reader->next < 8 && !reader->ended) fill_buffer(reader);
         *at = quick(reader, lookup, values, categories, *at, stop);
         if (*at >= count) break;

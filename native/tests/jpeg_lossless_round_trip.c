@@ -212,6 +212,18 @@ static void any_frame(uint32_t samples, uint32_t bits, uint32_t predictor, uint3
     check(&raster, &options, (int)random_below(state, KINDS), state);
 }
 
+/* Frames of which several places are read at a time, with and without restarts in between. */
+static void long_frames(uint64_t *state) {
+    for (int kind = 0; kind < KINDS; kind++)
+        for (uint32_t bits = 5; bits <= 16; bits++)
+            for (uint32_t restart = 0; restart <= 24; restart += 12) {
+                uint32_t samples = 1 + 2 * (uint32_t)random_below(state, 2);
+                dl_raster raster = {61, 301 + bits, samples, 2, bits, false};
+                dl_jpeg_lossless_options options = {1 + bits % 7, 0, restart};
+                check(&raster, &options, kind, state);
+            }
+}
+
 /* The contract of begin, count, rows, end. */
 static void order_of_calls(dl_jpeg_lossless_encoder *encoder) {
     static const uint8_t pixels[12] = {1, 2, 3, 4}, other[12] = {255, 0, 255, 0};
@@ -355,6 +367,7 @@ int main(void) {
                     any_frame(samples, bits, predictor, columns, &state);
                 any_frame(samples, bits, predictor, 1021, &state);
             }
+    long_frames(&state);
     for (int kind = 0; kind < KINDS; kind++) /* chunks, and the widest lookups */
         for (uint32_t samples = 1; samples <= 4; samples++) {
             dl_raster raster = {301,  401, samples, samples % 2 ? 2 : 1, samples % 2 ? 16 : 8,

@@ -51,8 +51,8 @@ DL_NODISCARD dl_status dl_jpeg_lossless_encode_rows(dl_jpeg_lossless_encoder *en
 DL_NODISCARD dl_status dl_jpeg_lossless_encode_end(dl_jpeg_lossless_encoder *encoder,
                                                    dl_piece *piece, dl_error *error);
 
-/* Holds tables (66 KiB), 4 KiB of the stream, and five rows of 16 bit numbers or less; used again
- * for any frame. */
+/* Holds tables (82 KiB), 8 KiB of the stream, and five rows of 16 bit numbers or less with 6 KiB
+ * behind them; used again for any frame. */
 typedef struct dl_jpeg_lossless_decoder dl_jpeg_lossless_decoder;
 
 dl_jpeg_lossless_decoder *dl_jpeg_lossless_decoder_new(dl_vectors vectors); /* NULL: no memory */
