@@ -370,7 +370,7 @@ def test_columns_must_be_said_before_the_first_scan(keyword):
 
 def test_size_of_jpeg_ls_by_lse():
     of = layout(8)
-    pixels, data = code("JPEGLSLossless", of, image(of))
+    _, data = code("JPEGLSLossless", of, image(of))
     at = data.find(b"\xff\xf7") + 5
     scan = data.find(b"\xff\xda")
     size = b"\xff\xf8\0\x08\x04\x02" + data[at : at + 4]  # 14495-1 C.2.4.1.4
