@@ -13,7 +13,7 @@ from dicomloom.codecs import bitstream
 from dicomloom.codecs.base import Codec, Decoder, Encoder, RowEncoder
 from dicomloom.codecs.native import check_size, no_options
 from dicomloom.codecs.rules import MONOCHROME, PALETTE, Holds, check_readable, full_width
-from dicomloom.errors import TruncatedError, UnsupportedError
+from dicomloom.errors import DicomloomError, TruncatedError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +108,6 @@ class RasterDecoder(Decoder):
 
     def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Decode one frame."""
-        bitstream.check(data, self._uid, self._stored)
         if into is None:
             self._check_room(memoryview(data).nbytes)
         try:
@@ -117,6 +116,9 @@ class RasterDecoder(Decoder):
             context = self._make()
         try:
             return context.decode(data, *self._arguments, into)
+        except DicomloomError:
+            bitstream.check(data, self._uid, self._stored)  # says it in terms of the data set
+            raise
         finally:
             self._idle.append(context)
 
