@@ -76,8 +76,6 @@ typedef struct dl_line_kernels {
 } dl_line_kernels;
 
 const dl_line_kernels *dl_line_kernels_get(dl_vectors vectors);
-/* Whether shifts that need no fixed register are there and are to be used. */
-bool dl_has_bmi2(dl_vectors vectors);
 extern const dl_line_kernels dl_line_kernels_plain;
 #ifdef DL_HAVE_AVX2
 extern const dl_line_kernels dl_line_kernels_avx2;

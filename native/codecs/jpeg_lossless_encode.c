@@ -209,18 +209,9 @@ static void choose_tables(dl_jpeg_lossless_encoder *encoder) {
     encoder->bits_left = one_bits;
 }
 
+/* What a segment of `size` bytes begins with. */
 static uint8_t *put_segment(uint8_t *into, unsigned marker, size_t size) {
-    into[0] = 0xFF;
-    into[1] = (uint8_t)marker;
-    into[2] = (uint8_t)((size + 2) >> 8);
-    into[3] = (uint8_t)(size + 2);
-    return into + 4;
-}
-
-static uint8_t *put_u16(uint8_t *into, uint32_t value) {
-    into[0] = (uint8_t)(value >> 8);
-    into[1] = (uint8_t)value;
-    return into + 2;
+    return dl_jpeg_put_u16(dl_jpeg_put_marker(into, marker), (uint32_t)size + 2);
 }
 
 static uint8_t *put_tables(uint8_t *into, const dl_jpeg_lossless_encoder *encoder) {
@@ -241,12 +232,10 @@ static uint8_t *put_tables(uint8_t *into, const dl_jpeg_lossless_encoder *encode
 static uint8_t *put_headers(uint8_t *into, const dl_jpeg_lossless_encoder *encoder) {
     const dl_raster *raster = &encoder->raster;
     uint32_t samples = raster->samples, interval = encoder->options.restart_rows;
-    *into++ = 0xFF;
-    *into++ = DL_SOI;
-    into = put_segment(into, DL_SOF3, 6 + 3 * (size_t)samples);
+    into = put_segment(dl_jpeg_put_marker(into, DL_SOI), DL_SOF3, 6 + 3 * (size_t)samples);
     *into++ = (uint8_t)raster->bits;
-    into = put_u16(into, raster->rows);
-    into = put_u16(into, raster->columns);
+    into = dl_jpeg_put_u16(into, raster->rows);
+    into = dl_jpeg_put_u16(into, raster->columns);
     *into++ = (uint8_t)samples;
     for (uint32_t k = 0; k < samples; k++) {
         *into++ = (uint8_t)(k + 1);
@@ -255,7 +244,7 @@ static uint8_t *put_headers(uint8_t *into, const dl_jpeg_lossless_encoder *encod
     }
     into = put_tables(into, encoder);
     if (interval < raster->rows)
-        into = put_u16(put_segment(into, DL_DRI, 2), interval * raster->columns);
+        into = dl_jpeg_put_u16(put_segment(into, DL_DRI, 2), interval * raster->columns);
     into = put_segment(into, DL_SOS, 4 + 2 * (size_t)samples);
     *into++ = (uint8_t)samples;
     for (uint32_t k = 0; k < samples; k++) {

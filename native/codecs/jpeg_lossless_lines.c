@@ -92,18 +92,8 @@ const dl_line_kernels dl_line_kernels_plain = {load, differ, count_categories, e
 
 const dl_line_kernels *dl_line_kernels_get(dl_vectors vectors) {
 #ifdef DL_HAVE_AVX2
-    if (vectors == DL_VECTORS_BEST && __builtin_cpu_supports("avx2")) return &dl_line_kernels_avx2;
+    if (dl_has_avx2(vectors)) return &dl_line_kernels_avx2;
 #endif
     (void)vectors;
     return &dl_line_kernels_plain;
-}
-
-bool dl_has_bmi2(dl_vectors vectors) {
-#ifdef DL_HAVE_AVX2
-    return vectors == DL_VECTORS_BEST && __builtin_cpu_supports("avx2") &&
-           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-#else
-    (void)vectors;
-    return false;
-#endif
 }

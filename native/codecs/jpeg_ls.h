@@ -9,7 +9,8 @@
 enum {
     DL_LS_CONTEXTS = 365, /* regular mode (A.3.4) */
     DL_LS_RESET = 64,
-    DL_LS_LONGEST = 64, /* bits of a code at most: LIMIT of 16 bits */
+    DL_LS_NEAR_MOST = 255, /* (C.2.3) */
+    DL_LS_LONGEST = 64,    /* bits of a code at most: LIMIT of 16 bits */
     /* Bytes behind the bits of a line that kernels may write or read. */
     DL_LS_SLACK = 32
 };

@@ -11,7 +11,6 @@ enum {
     MAPPING_MOST = 65536, /* entries */
     RESET_LEAST = 3,
     RESET_MOST = 32767, /* what keeps A within 31 bits */
-    NEAR_MOST = 255,
     LSE_PRESETS = 1,
     LSE_MAPPING = 2,
     LSE_MAPPING_CONTINUED = 3,
@@ -225,7 +224,7 @@ static dl_status choose_parameters(dl_jpeg_ls_decoder *d, const dl_jpeg_segment 
     int32_t top = (int32_t)(1U << d->bits) - 1;
     dl_ls_parameters p = {.bits = (int32_t)d->bits, .near = near};
     p.maxval = given->maxval ? given->maxval : top;
-    if (p.maxval > top || near > NEAR_MOST || near > p.maxval / 2)
+    if (p.maxval > top || near > DL_LS_NEAR_MOST || near > p.maxval / 2)
         return dl_jpeg_bad(&d->stream, s, error, "has NEAR %d with MAXVAL %d of %u bits", near,
                            p.maxval, d->bits);
     dl_ls_default_thresholds(&p);

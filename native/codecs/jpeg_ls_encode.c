@@ -9,7 +9,6 @@ enum {
     HEADER_MOST = 80,   /* all marker segments of a frame, or what stands between intervals */
     DEFAULTS_SURE = 12, /* bits with which all decoders have the same defaults */
     SPILL = 8,          /* bytes that storing eight at once may reach beyond */
-    NEAR_MOST = 255
 };
 
 /* One scan: the whole frame, or one component of it. */
@@ -61,7 +60,7 @@ static dl_status check(const dl_raster *raster, const dl_jpeg_ls_options *option
     dl_status status = dl_raster_check(raster, "JPEG-LS", error);
     if (status != DL_OK) return status;
     uint32_t most = ((1U << raster->bits) - 1) / 2;
-    if (most > NEAR_MOST) most = NEAR_MOST;
+    if (most > DL_LS_NEAR_MOST) most = DL_LS_NEAR_MOST;
     if (options->near > most)
         return dl_fail(error, DL_ERR_ARGUMENT, 0, "NEAR is at most %u with %u bits, not %u", most,
                        raster->bits, options->near);
@@ -98,43 +97,37 @@ void dl_jpeg_ls_encoder_free(dl_jpeg_ls_encoder *encoder) {
 /* --- markers -----------------------------------------------------------------------------------
  */
 
-static uint8_t *put16(uint8_t *at, uint32_t value) {
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-    return at + 2;
-}
-
-static uint8_t *put_marker(uint8_t *at, unsigned marker) { return put16(at, 0xFF00 | marker); }
-
 /* SOI, SOF55 (C.2.2) and DRI (C.2.5). */
 static uint8_t *put_frame_header(uint8_t *at, const dl_raster *raster, uint32_t restart_rows) {
-    at = put_marker(put_marker(at, DL_SOI), DL_SOF55);
-    at = put16(at, 8 + 3 * raster->samples);
+    at = dl_jpeg_put_marker(dl_jpeg_put_marker(at, DL_SOI), DL_SOF55);
+    at = dl_jpeg_put_u16(at, 8 + 3 * raster->samples);
     *at++ = (uint8_t)raster->bits;
-    at = put16(put16(at, raster->rows), raster->columns);
+    at = dl_jpeg_put_u16(dl_jpeg_put_u16(at, raster->rows), raster->columns);
     *at++ = (uint8_t)raster->samples;
     for (uint32_t i = 0; i < raster->samples; i++) {
         *at++ = (uint8_t)(i + 1);
         *at++ = 0x11; /* one sample a pixel, both ways */
         *at++ = 0;
     }
-    if (restart_rows > 0) at = put16(put16(put_marker(at, DL_DRI), 4), restart_rows);
+    if (restart_rows > 0)
+        at = dl_jpeg_put_u16(dl_jpeg_put_u16(dl_jpeg_put_marker(at, DL_DRI), 4), restart_rows);
     return at;
 }
 
 /* LSE (C.2.4.1.1) with what would hold without it: with more than 12 bits, decoders are known that
  * have other defaults. */
 static uint8_t *put_presets(uint8_t *at, const dl_ls_parameters *p) {
-    at = put16(put_marker(at, DL_LSE), 13);
+    at = dl_jpeg_put_u16(dl_jpeg_put_marker(at, DL_LSE), 13);
     *at++ = 1;
-    at = put16(put16(at, (uint32_t)p->maxval), (uint32_t)p->t1);
-    return put16(put16(put16(at, (uint32_t)p->t2), (uint32_t)p->t3), (uint32_t)p->reset);
+    at = dl_jpeg_put_u16(dl_jpeg_put_u16(at, (uint32_t)p->maxval), (uint32_t)p->t1);
+    return dl_jpeg_put_u16(dl_jpeg_put_u16(dl_jpeg_put_u16(at, (uint32_t)p->t2), (uint32_t)p->t3),
+                           (uint32_t)p->reset);
 }
 
 /* SOS (C.2.3) of `count` components from `first` on. */
 static uint8_t *put_scan_header(uint8_t *at, uint32_t first, uint32_t count,
                                 const dl_jpeg_ls_options *options) {
-    at = put16(put_marker(at, DL_SOS), 6 + 2 * count);
+    at = dl_jpeg_put_u16(dl_jpeg_put_marker(at, DL_SOS), 6 + 2 * count);
     *at++ = (uint8_t)count;
     for (uint32_t i = 0; i < count; i++) {
         *at++ = (uint8_t)(first + i + 1);
@@ -261,7 +254,7 @@ static void restart(dl_jpeg_ls_encoder *encoder, uint32_t row) {
     unsigned marker = DL_RST0 + (row / encoder->options.restart_rows - 1) % 8;
     for (uint32_t i = 0; i < encoder->scans; i++) {
         end_interval(&encoder->scan[i]);
-        encoder->scan[i].stuffer.out = put_marker(encoder->scan[i].stuffer.out, marker);
+        encoder->scan[i].stuffer.out = dl_jpeg_put_marker(encoder->scan[i].stuffer.out, marker);
     }
     start_interval(encoder);
 }
@@ -332,7 +325,7 @@ dl_status dl_jpeg_ls_encode_end(dl_jpeg_ls_encoder *encoder, dl_piece pieces[DL_
     for (uint32_t i = 0; i < encoder->scans; i++) {
         scan *s = &encoder->scan[i];
         end_interval(s);
-        if (i + 1 == encoder->scans) s->stuffer.out = put_marker(s->stuffer.out, DL_EOI);
+        if (i + 1 == encoder->scans) s->stuffer.out = dl_jpeg_put_marker(s->stuffer.out, DL_EOI);
         pieces[i] = (dl_piece){s->coded.data, (size_t)(s->stuffer.out - s->coded.data)};
     }
     *count = encoder->scans;

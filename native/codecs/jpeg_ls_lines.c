@@ -23,8 +23,9 @@ static const uint8_t RUN_LENGTHS[RUN_INDEX_MOST + 1] = {0, 0, 0, 0, 1,  1,  1,  
 
 /* What an update needs to know of N, the number of samples before it. */
 typedef struct stage {
-    /* As the vectors of bias_ssse3() have them: what is added to B to see whether it is too small;
-     * what B and C change by if it is not; the least that they may be; and what makes `lean` of B.
+    /* As the vectors of update_ssse3() have them: what is added to B to see whether it is too
+     * small; what B and C change by if it is not; the least that they may be; and what makes `lean`
+     * of B.
      */
     int16_t n[8], change[8], least[8], next[4];
     /* 2^32 / (N + 1), rounded so that A times it, shifted, is (A - 1) / (N + 1) rounded down (and 0
@@ -256,9 +257,7 @@ static const dl_ls_kernels avx2_kernels = {avx2_encode, avx2_decode};
 
 const dl_ls_kernels *dl_ls_kernels_get(dl_vectors vectors) {
 #ifdef DL_HAVE_AVX2
-    if (vectors == DL_VECTORS_BEST && __builtin_cpu_supports("avx2") &&
-        __builtin_cpu_supports("bmi2")) /* whoever has these has lzcnt */
-        return &avx2_kernels;
+    if (dl_has_bmi2(vectors)) return &avx2_kernels;
 #endif
     (void)vectors;
     return &plain_kernels;

@@ -3,7 +3,7 @@
 
 #include "jpeg_ls.h"
 
-enum { NEAR_MOST = 255, BASIC_T1 = 3, BASIC_T2 = 7, BASIC_T3 = 21, MAXVAL_FOR_T = 4095 };
+enum { BASIC_T1 = 3, BASIC_T2 = 7, BASIC_T3 = 21, MAXVAL_FOR_T = 4095 };
 
 static int32_t clamp(int32_t value, int32_t least, int32_t most) {
     return value > most || value < least ? least : value; /* as C.2.4.1.1.1 has it */

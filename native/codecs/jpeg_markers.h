@@ -45,4 +45,14 @@ dl_status dl_jpeg_bad(const dl_jpeg_stream *stream, const dl_jpeg_segment *segme
 
 static inline uint32_t dl_jpeg_u16(const uint8_t *p) { return dl_load_u16(p, true); }
 
+/* For encoders; they return what is behind. */
+static inline uint8_t *dl_jpeg_put_u16(uint8_t *at, uint32_t value) {
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+    return at + 2;
+}
+static inline uint8_t *dl_jpeg_put_marker(uint8_t *at, unsigned marker) {
+    return dl_jpeg_put_u16(at, 0xFF00 | marker);
+}
+
 #endif

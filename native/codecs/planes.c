@@ -63,7 +63,7 @@ static const dl_kernels plain = {split2, split3, join2, join3, equal};
 
 const dl_kernels *dl_kernels_get(dl_vectors vectors) {
 #ifdef DL_HAVE_AVX2
-    if (vectors == DL_VECTORS_BEST && __builtin_cpu_supports("avx2")) return &dl_kernels_avx2;
+    if (dl_has_avx2(vectors)) return &dl_kernels_avx2;
 #endif
     (void)vectors;
     return &plain;
