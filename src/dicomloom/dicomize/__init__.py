@@ -1,0 +1,1 @@
+"""DICOM of images, documents and video, and back."""

@@ -1,0 +1,1 @@
+"""Where pixels lie in the patient: image planes, and series of them."""

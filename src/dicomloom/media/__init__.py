@@ -1,0 +1,1 @@
+"""Media file-sets: DICOMDIR, made and read."""
