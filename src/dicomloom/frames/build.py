@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dicomloom.errors import MissingDependencyError, ReadError, TagError, UnsupportedError
+from dicomloom.errors import MissingDependencyError, ReadError, UnsupportedError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -25,26 +25,14 @@ def template_of(
         A keyword is unknown, or its value does not fit its VR.
     """
     import pydicom
-    from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-    from dicomloom.tags import keyword_hint
+    from dicomloom.attributes import put
 
     dataset = (
         pydicom.dcmread(path, stop_before_pixels=True, force=True) if path else pydicom.Dataset()
     )
     for keyword, text in settings.items():
-        if tag_for_keyword(keyword) is None:
-            raise TagError(f'--set: "{keyword}" is no keyword of PS3.6{keyword_hint(keyword)}')
-        vr = dictionary_VR(keyword)
-        parts: list[Any] = text.split("\\")
-        try:
-            if vr[:2] in ("US", "SS", "UL", "SL", "UV", "SV"):
-                parts = [int(part, 0) for part in parts]
-            elif vr in ("FL", "FD"):
-                parts = [float(part) for part in parts]
-            setattr(dataset, keyword, parts[0] if len(parts) == 1 else parts)
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise TagError(f"--set {keyword}={text}: no value of VR {vr} ({error})") from error
+        put(dataset, keyword, text)
     for keyword, value in pixels.items():
         setattr(dataset, keyword, value)
     return dataset

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from dicomloom.codecs.headers import Parsed
 from dicomloom.errors import CorruptError, UnsupportedError
 
@@ -14,35 +17,58 @@ _ROWS_LATER = ("SOF3", "SOF55")
 _MOST_SEGMENTS = 1000
 
 
+class Segment(NamedTuple):
+    """A marker segment: its second byte, where it begins and ends, what is in it."""
+
+    marker: int
+    start: int
+    end: int
+    body: bytes
+
+
+def segments(data: bytes) -> Iterator[Segment]:
+    """Walk the marker segments of a stream, up to its first scan header.
+
+    Raises
+    ------
+    CorruptError
+        It is no JPEG or JPEG-LS stream, or ends before its first scan.
+    """
+    start = len(data) - len(data.lstrip(b"\xff"))  # fill bytes before SOI
+    if not start or data[start : start + 1] != b"\xd8":
+        raise CorruptError(f"expected a JPEG stream (FF D8), found {_hex(data[:4])}")
+    end = start + 1
+    for _ in range(_MOST_SEGMENTS):
+        at = end
+        marker, end = _marker(data, at)
+        if marker in _ALONE:
+            continue
+        if marker == 0xD9:
+            raise CorruptError(f"the JPEG stream ends at byte {end} before any scan")
+        body = _segment(data, end, marker)
+        end += 2 + len(body)
+        yield Segment(marker, at, end, body)
+        if marker == 0xDA:
+            return
+    raise CorruptError(f"no scan within the first {_MOST_SEGMENTS} JPEG segments")
+
+
 def parse(data: bytes, *, lossless_ls: bool) -> Parsed:
     """Return rows, columns, samples, bits and details of a JPEG or JPEG-LS stream.
 
     Rows are None where a lossless stream says them later.
     """
-    start = len(data) - len(data.lstrip(b"\xff"))  # fill bytes before SOI
-    if not start or data[start : start + 1] != b"\xd8":
-        raise CorruptError(f"expected a JPEG stream (FF D8), found {_hex(data[:4])}")
     details: dict[str, object] = {"format": "stream", "jfif": False, "adobe": None, "spiff": False}
     size: Parsed | None = None
-    at = start + 1
-    for _ in range(_MOST_SEGMENTS):
-        marker, at = _marker(data, at)
-        if marker in _ALONE:
-            continue
-        if marker == 0xD9:
-            raise CorruptError(f"the JPEG stream ends at byte {at} before any scan")
-        body = _segment(data, at, marker)
+    for marker, _, _, body in segments(data):
         if marker == 0xDA:
-            if size is None:
-                raise CorruptError("a JPEG scan begins before its frame header (SOF)")
             _scan(body, details)
-            return size
-        if marker in _SOF or marker == _SOF55:
+        elif marker in _SOF or marker == _SOF55:
             size = _frame(body, marker, details, lossless_ls)
         elif 0xE0 <= marker <= 0xEF:
             _application(body, marker, details)
-        at += 2 + len(body)
-    raise CorruptError(f"no scan within the first {_MOST_SEGMENTS} JPEG segments")
+    assert size is not None  # _scan would have raised
+    return size
 
 
 def colors_are_rgb(details: dict[str, object], labelled_rgb: bool) -> bool:
@@ -115,6 +141,8 @@ def _frame(body: bytes, marker: int, details: dict[str, object], lossless_ls: bo
 
 
 def _scan(body: bytes, details: dict[str, object]) -> None:
+    if "process" not in details:
+        raise CorruptError("a JPEG scan begins before its frame header (SOF)")
     count = body[0] if body else 0
     tail = body[1 + 2 * count :]
     if len(tail) < 3:
