@@ -1,7 +1,7 @@
 """EXIF (CIPA DC-008, a TIFF structure) as DICOM attributes.
 
-What tells of the picture and the camera has its place in the modules of VL images, General Equipment
-and VL Photographic Acquisition of PS3.3. Where it was taken, and whose the camera is, is never
+What tells of the picture and the camera has its place in PS3.3: the modules of VL images, General
+Equipment and VL Photographic Acquisition. Where it was taken, and whose the camera is, is never
 carried over.
 """
 

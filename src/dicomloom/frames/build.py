@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from dicomloom.errors import MissingDependencyError, ReadError, UnsupportedError
+from dicomloom.frames.pictures import pages
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from typing_extensions import Buffer
-
-_MODES = {"1": "?", "L": "u1", "I;16": "u2", "I;16B": "u2", "RGB": "u1"}
 
 
 def template_of(
@@ -43,35 +41,9 @@ def images(paths: Iterable[str]) -> Iterator[Buffer]:
 
     Raises
     ------
-    MissingDependencyError
-        Pillow is not there.
-    ReadError, UnsupportedError
-        A picture cannot be read, or is of a kind that needs a decision first.
+    MissingDependencyError, ReadError, UnsupportedError, LimitError
+        See `dicomloom.frames.pictures.pages`.
     """
-    try:
-        from PIL import Image, ImageSequence
-    except ImportError as error:
-        raise MissingDependencyError(
-            "pictures need Pillow: pip install 'dicomloom[images]'"
-        ) from error
-    import numpy as np
-
     for path in paths:
-        try:
-            with Image.open(path) as picture:
-                for page in ImageSequence.Iterator(picture):
-                    shown = page.convert("RGB") if page.mode in ("P", "YCbCr") else page
-                    kind = _MODES.get(shown.mode)
-                    if kind is None:
-                        raise UnsupportedError(
-                            f"a picture of mode {page.mode}; gray of 1, 8 or 16 bits, palette and "
-                            "RGB are taken: convert it first",
-                            path=path,
-                        )
-                    yield np.asarray(shown).astype(kind).data
-        except (OSError, SyntaxError, ValueError) as error:
-            if isinstance(error, UnsupportedError):
-                raise
-            made = ReadError(f"cannot read the picture: {error}", path=path)
-            made.errno = getattr(error, "errno", None)
-            raise made from error
+        for page in pages(path):
+            yield memoryview(page.pixels)
