@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from dicomloom.errors import UnsupportedError
 from dicomloom.frames.pictures import pages
 
 if TYPE_CHECKING:
@@ -46,4 +47,10 @@ def images(paths: Iterable[str]) -> Iterator[Buffer]:
     """
     for path in paths:
         for page in pages(path):
+            if page.notes:
+                raise UnsupportedError(
+                    f"a picture that would be changed ({page.notes[0]}): convert it first, or use "
+                    "dicomloom dicomize",
+                    path=path,
+                )
             yield memoryview(page.pixels)
