@@ -297,13 +297,15 @@ def write_document(
 
 
 def _write(target: StrPath, header: Header, document: FileSource, size: int) -> None:
+    descriptor = document.native
+    assert isinstance(descriptor, int)
     partial = Partial(target)
     try:
         with writing(partial.path):
             head = [header.file_meta(EXPLICIT_LE), *header.data_set(last=_DOCUMENT - 1)]
             partial.file.write_all(head)
             partial.file.write_all([element_head(_DOCUMENT, "OB", size + size % 2)])
-            copied = partial.file.copy(document.native, 0, size)
+            copied = partial.file.copy(descriptor, 0, size)
             if copied == size:
                 partial.file.write_all([bytes(size % 2), *header.data_set(first=_DOCUMENT + 1)])
         if copied != size:

@@ -381,13 +381,14 @@ def _frame(reader: FrameReader, frame: int) -> Contents:
     data = reader.encoded(frame)
     for beginning, suffix, end in _CODED:
         if data.startswith(beginning):
+            made = suffix
             if suffix == ".jpg" and keyword.startswith("JPEGLS"):
-                suffix = ".jls"
+                made = ".jls"
             if suffix == ".j2k" and keyword.startswith("HTJ2K"):
-                suffix = ".jhc"
+                made = ".jhc"
             if end and data[-3:] == end + b"\0":
                 data = data[:-1]
-            return Contents("frame", suffix, source, data=data)
+            return Contents("frame", made, source, data=data)
     raise CorruptError(
         f"frame {frame} is no {keyword} bitstream: it begins with {data[:8].hex(' ')}",
         frame=frame,
