@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicomloom import DicomloomError, DicomloomWarning, FrameReader, extract
+from dicomloom.cli.main import main
 from dicomloom.dicomize.documents import looks_like_document, read_document, write_document
 from dicomloom.errors import CorruptError, TruncatedError, UnsupportedError, WriteError
 from objects import run
@@ -166,7 +167,11 @@ def test_written_and_extracted(tmp_path, name, extra):
 
 @pytest.mark.parametrize(
     ("program", "name", "data"),
-    [("cda2dcm", "a.xml", CDA), ("stl2dcm", "b.stl", BINARY_STL), ("pdf2dcm", "a.pdf", None)],
+    [
+        ("cda2dcm", "a.xml", CDA),
+        ("stl2dcm", "b.stl", b"made by" + BINARY_STL[7:]),
+        ("pdf2dcm", "a.pdf", None),
+    ],
 )
 def test_what_dcmtk_encapsulated(tmp_path, program, name, data):
     data = data or pdf()
@@ -193,18 +198,40 @@ def test_frames_are_extracted(tmp_path, corpus):
         extract(folder / "SC_rgb_rle_2frame.dcm", tmp_path / "b.png")
 
 
-@pytest.mark.parametrize("pad", [0, 1])
-def test_fragments_of_a_video_are_joined(tmp_path, pad):
-    packets = b"".join(b"\x47" + bytes([n]) * 187 for n in range(8 - pad))
+MP4 = struct.pack(">L", 16) + b"ftypisom\0\0\0\0" + struct.pack(">L", 1009) + b"mdat" + bytes(1001)
+
+
+@pytest.mark.parametrize(
+    ("name", "fragments"),
+    [
+        ("v.ts", [b"\x47" + bytes(187), (b"\x47" + bytes(187)) * 7]),
+        ("v.mpg", [b"\0\0\1\xba" + bytes(996), bytes(999) + b"\0\0\1\xb9"]),
+        ("v.mp4", [MP4]),
+    ],
+)
+def test_fragments_of_a_video_are_joined_without_padding(tmp_path, name, fragments):
     made = pydicom.Dataset()
     made.file_meta = pydicom.dataset.FileMetaDataset()
     made.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
     made.SOPClassUID, made.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.77.1.1.1", "1.2.3"
-    fragments = [packets[:1000], packets[1000:]]
     made.PixelData = pydicom.encaps.encapsulate(fragments, has_bot=False)
     made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
     made.save_as(tmp_path / "v.dcm", enforce_file_format=True)
-    target = extract(tmp_path / "v.dcm")
-    assert target.endswith("v.ts")
-    with open(target, "rb") as file:
-        assert file.read() == packets
+    assert extract(tmp_path / "v.dcm") == str(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == b"".join(fragments)
+    with pytest.raises(UnsupportedError, match="video"):
+        extract(tmp_path / "v.dcm", frame=0)
+
+
+def test_command(tmp_path, corpus, capfdbinary):
+    document, made = put(tmp_path, "a.mtl", MTL), str(tmp_path / "made.dcm")
+    write_document(made, UIDS, document)
+    assert main(["extract", made, "-o", "-"]) == 0
+    assert capfdbinary.readouterr().out == MTL
+    assert main(["extract", made, "-o", str(document)]) == 40
+    assert document.read_bytes() == MTL
+    assert main(["extract", made, "--frame", "0"]) == 20
+    cine = corpus / "pydicom__pydicom/src/pydicom/data/test_files/SC_rgb_rle_2frame.dcm"
+    assert main(["extract", str(cine), "--all", "-o", str(tmp_path / "all")]) == 0
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["00000.png", "00001.png"]
+    assert main(["extract", str(cine), "--frame", "2", "-o", str(tmp_path / "x.png")]) == 2

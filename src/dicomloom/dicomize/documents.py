@@ -1,4 +1,4 @@
-"""Documents: what a file says of itself by its bytes, and an object around it (PS3.3 A.45, C.24.2)."""
+"""Documents: what a file says of itself by its bytes, and an object around it (PS3.3 C.24.2)."""
 
 from __future__ import annotations
 

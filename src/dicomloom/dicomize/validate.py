@@ -1,11 +1,11 @@
 """What an object breaks of its IOD: the findings of dciodvfy as rows.
 
 dciodvfy of dicom3tools does the checking. Of the free validators it is the one that knows nearly
-all IODs of PS3.3, macros and functional groups included; that evaluates the conditions of type 1C and
-2C attributes; and that looks at values, VRs and encapsulated bitstreams as well as at presence. It
-is kept up with the standard and is what vendors and archives quote to one another. Its licence is
-BSD's and it comes as a wheel. It speaks in lines of text, and crashes on some files: here each line
-becomes a row, and a crash is a row, too. It runs in a process of its own, a file at a time.
+all IODs of PS3.3, macros and functional groups included; that evaluates the conditions of type 1C
+and 2C attributes; and that looks at values, VRs and encapsulated bitstreams as well as at presence.
+Its licence is BSD's and it comes as a wheel. It speaks in lines of text, and crashes on some files:
+here each line becomes a row, and a crash is a row, too. It runs in a process of its own, a file at
+a time.
 """
 
 from __future__ import annotations
