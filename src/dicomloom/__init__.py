@@ -8,6 +8,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
+    from dicomloom.dicomize.extract import extract
+    from dicomloom.dicomize.validate import Finding, validate
     from dicomloom.errors import (
         CorruptError,
         DicomloomError,
@@ -51,6 +53,9 @@ _HOMES = {
     "Report": "dicomloom.frames.transcode",
     "recover": "dicomloom.frames.recover",
     "transcode": "dicomloom.frames.transcode",
+    "extract": "dicomloom.dicomize.extract",
+    "Finding": "dicomloom.dicomize.validate",
+    "validate": "dicomloom.dicomize.validate",
     "CorruptError": "dicomloom.errors",
     "DicomloomError": "dicomloom.errors",
     "DicomloomWarning": "dicomloom.errors",
@@ -72,6 +77,7 @@ __all__ = [
     "CorruptError",
     "DicomloomError",
     "DicomloomWarning",
+    "Finding",
     "FrameError",
     "FrameReader",
     "FrameWriter",
@@ -89,11 +95,13 @@ __all__ = [
     "TruncatedError",
     "UnsupportedError",
     "WriteError",
+    "extract",
     "index",
     "read_tags",
     "recover",
     "scan",
     "transcode",
+    "validate",
 ]
 
 

@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "make a multi-frame object of raw frames or images"),
     "frames": ("frames", "tell how the frames of an object are stored"),
     "frame": ("frame", "take one frame out of an object"),
+    "extract": ("extract", "take out what is inside: a document, a video, a coded frame"),
+    "validate": ("validate", "hold objects against the modules, VRs and values of their IODs"),
     "recover": ("recover", "make a valid object of what a killed writer left"),
     "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
     "tags": ("tags", "look up data elements by keyword or tag"),
