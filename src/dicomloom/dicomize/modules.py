@@ -1,0 +1,183 @@
+"""What the modules of an IOD ask for beyond what a source says (PS3.3 A and C)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dicomloom.errors import TagError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from pydicom import Dataset
+
+    from dicomloom.dicomize.kinds import Kind
+
+# Follow from the pictures: nobody else knows them.
+FROM_PIXELS = frozenset(
+    (
+        "BitsAllocated",
+        "BitsStored",
+        "Columns",
+        "HighBit",
+        "NumberOfFrames",
+        "PhotometricInterpretation",
+        "PixelData",
+        "PixelRepresentation",
+        "PlanarConfiguration",
+        "Rows",
+        "SOPClassUID",
+        "SamplesPerPixel",
+        "EncapsulatedDocument",
+        "EncapsulatedDocumentLength",
+    )
+)
+# Type 2 of the Patient, General Study, General Series and General Equipment modules.
+_ALWAYS = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+    "Manufacturer",
+)
+_MOST_PAGES = 4096  # of which each has a number; 64 KiB is the limit of a value
+_PAGE_NUMBERS = 0x00182001
+_FRAME_TIME = 0x00181063
+
+
+def refuse_derived(attributes: Iterable[str]) -> None:
+    """Raise TagError where attributes are given that follow from the source."""
+    for where in attributes:
+        if where in FROM_PIXELS:
+            raise TagError(f"{where} is not yours to set: it follows from the source")
+
+
+def complete(dataset: Dataset, kind: Kind, defaults: Mapping[str, object], now: datetime) -> None:
+    """Add what is missing: first the given defaults, then what every object has.
+
+    Attributes that are there stay as they are; those of type 2 become empty.
+    """
+    date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    made: dict[str, object] = {
+        **defaults,
+        "Modality": kind.modality,
+        "SeriesNumber": "1",
+        "InstanceNumber": "1",
+        "ContentDate": date,
+        "ContentTime": time,
+        "InstanceCreationDate": date,
+        "InstanceCreationTime": time,
+        **dict.fromkeys(_ALWAYS),
+    }
+    for keyword, value in made.items():
+        if keyword not in dataset:
+            setattr(dataset, keyword, value)
+
+
+def image_defaults(kind: Kind, *, frames: int, samples: int, bits: int) -> dict[str, object]:
+    """Return what images of a kind have by default."""
+    made: dict[str, object] = {"PatientOrientation": None}
+    if kind.name == "sc":
+        made |= {"ConversionType": "WSD", "ImageType": ["DERIVED", "SECONDARY"]}
+        if frames > 1 or bits == 1:
+            made |= _multi_frame(frames, samples, bits)
+    else:
+        made |= {"ImageType": ["ORIGINAL", "PRIMARY"], "AcquisitionContextSequence": []}
+        made["AcquisitionDateTime"] = None
+    if kind.name == "dermoscopy":
+        made |= _dermoscopy()
+    return made
+
+
+def _multi_frame(frames: int, samples: int, bits: int) -> dict[str, object]:
+    made: dict[str, object] = {"BurnedInAnnotation": "NO"}
+    # PS3.3 C.8.6.3: frames need an order. Pages have numbers.
+    if frames <= _MOST_PAGES:
+        made["FrameIncrementPointer"] = _PAGE_NUMBERS
+        made["PageNumberVector"] = [str(number + 1) for number in range(frames)]
+    else:
+        made |= {"FrameIncrementPointer": _FRAME_TIME, "FrameTime": "40"}
+    if samples == 1 and bits > 1:
+        made |= {
+            "PresentationLUTShape": "IDENTITY",
+            "RescaleIntercept": "0",
+            "RescaleSlope": "1",
+            "RescaleType": "US",
+        }
+    return made
+
+
+def _dermoscopy() -> dict[str, object]:
+    return {
+        "AnatomicRegionSequence": [_code("39937001", "SCT", "Skin")],
+        **_equipment(),
+    }
+
+
+def video_defaults() -> dict[str, object]:
+    """Return what videos have by default."""
+    return {
+        "ImageType": ["ORIGINAL", "PRIMARY"],
+        "AcquisitionContextSequence": [],
+        "AcquisitionDateTime": None,
+        "PatientOrientation": None,
+        "BurnedInAnnotation": "NO",
+    }
+
+
+def document_defaults(kind: Kind) -> dict[str, object]:
+    """Return what documents have by default.
+
+    A document may name the patient on any page: BurnedInAnnotation is YES unless it is set.
+    """
+    made: dict[str, object] = {
+        "ConversionType": "WSD",
+        "BurnedInAnnotation": "YES",
+        "DocumentTitle": None,
+        "ConceptNameCodeSequence": [],
+        "AcquisitionDateTime": None,
+    }
+    if kind.modality == "M3D":
+        from dicomloom.frames.output import new_uid
+
+        made |= {
+            "FrameOfReferenceUID": new_uid(),
+            "PositionReferenceIndicator": None,
+            **_equipment(),
+        }
+    if kind.name in ("stl", "obj"):
+        # A model has no unit of its own; programs that print them take mm.
+        made |= {
+            "MeasurementUnitsCodeSequence": [_code("mm", "UCUM", "mm")],
+            "ModelModification": "NO",
+            "ModelMirroring": "NO",
+            "ModelUsageCodeSequence": [_code("129013", "DCM", "Planning Intent")],
+            "ContentDescription": None,
+        }
+    return made
+
+
+def _equipment() -> dict[str, object]:
+    """Return the Enhanced General Equipment module: what made the object is this program."""
+    from dicomloom import __version__
+
+    return {
+        "Manufacturer": "dicomloom",
+        "ManufacturerModelName": "dicomloom dicomize",
+        "DeviceSerialNumber": "none",
+        "SoftwareVersions": str(__version__),
+    }
+
+
+def _code(value: str, scheme: str, meaning: str) -> Dataset:
+    from pydicom import Dataset
+
+    made = Dataset()
+    made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = value, scheme, meaning
+    return made
