@@ -60,7 +60,10 @@ class H264:
 
     codec = "H264"
     # NAL units with slices, parameter sets or SEI, whatever their nal_ref_idc.
-    pattern = rb"\x00\x00\x01[\x01\x05-\x08\x0f\x21\x25\x27\x28\x2f\x41\x45\x47\x48\x4f\x61\x65\x67\x68\x6f]"
+    pattern = (
+        rb"\x00\x00\x01[\x01\x05-\x08\x0f\x21\x25\x27\x28\x2f"
+        rb"\x41\x45\x47\x48\x4f\x61\x65\x67\x68\x6f]"
+    )
     needed = 1024
 
     def __init__(self) -> None:
@@ -247,9 +250,7 @@ def _with_usability(bits: Bits, pictures: Pictures) -> Pictures:
     for _ in ("nal", "vcl"):
         if bits.flag():
             most = _bit_rate(bits)
-    return dataclasses.replace(
-        pictures, **usability._asdict(), frame_rate=rate, max_bit_rate=most
-    )
+    return dataclasses.replace(pictures, **usability._asdict(), frame_rate=rate, max_bit_rate=most)
 
 
 def _bit_rate(bits: Bits) -> int:

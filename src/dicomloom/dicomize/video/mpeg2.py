@@ -81,9 +81,7 @@ class Mpeg2:
             raise CorruptError(
                 f"MPEG-2 sequence header: {columns} x {rows} pixels, frame_rate_code {rate}"
             )
-        self._sequence = Pictures(
-            self.codec, "", "", rows, columns, frame_rate=_FRAME_RATES[rate]
-        )
+        self._sequence = Pictures(self.codec, "", "", rows, columns, frame_rate=_FRAME_RATES[rate])
 
     def _read_extension(self, bits: Bits) -> None:
         if not self._sequence:
