@@ -26,9 +26,15 @@ def pixel_attributes(stream: VideoStream) -> dict[str, object]:
 
     Examples
     --------
-    >>> attributes = pixel_attributes(read_video("endoscopy.mp4"))  # doctest: +SKIP
-    >>> attributes["NumberOfFrames"], attributes["FrameTime"]  # doctest: +SKIP
-    (250, '40')
+    >>> import pathlib, tempfile
+    >>> from dicomloom.dicomize.video.read import read_video
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "video.m2v")
+    >>> sequence = bytes.fromhex("000001b3 7804383311942000 000001b5 144200010000")
+    >>> picture = bytes.fromhex("00000100 00080000 000001b5 8fffff8000")
+    >>> _ = path.write_bytes(sequence + 3 * picture)
+    >>> attributes = pixel_attributes(read_video(path))
+    >>> attributes["NumberOfFrames"], attributes["FrameTime"]
+    (3, '40')
     """
     rate = stream.frame_rate
     if not rate:

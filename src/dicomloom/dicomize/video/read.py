@@ -59,7 +59,7 @@ def read_video(path: StrPath) -> VideoStream:
     --------
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "video.m2v")
-    >>> sequence = bytes.fromhex("000001b3 7804383311942000 000001b5 148200010000")
+    >>> sequence = bytes.fromhex("000001b3 7804383311942000 000001b5 144200010000")
     >>> picture = bytes.fromhex("00000100 00080000 000001b5 8fffff8000")
     >>> _ = path.write_bytes(sequence + 3 * picture)
     >>> video = read_video(path)

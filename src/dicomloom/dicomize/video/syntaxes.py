@@ -98,22 +98,25 @@ def transfer_syntax_of(stream: VideoStream, *, bd_compatible: bool = False) -> s
 
     Examples
     --------
-    >>> transfer_syntax_of(read_video("endoscopy.mp4"))  # doctest: +SKIP
-    'MPEG4HP41'
+    >>> import pathlib, tempfile
+    >>> from dicomloom.dicomize.video.read import read_video
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "video.m2v")
+    >>> sequence = bytes.fromhex("000001b3 7804383311942000 000001b5 144200010000")
+    >>> picture = bytes.fromhex("00000100 00080000 000001b5 8fffff8000")
+    >>> _ = path.write_bytes(sequence + 3 * picture)
+    >>> transfer_syntax_of(read_video(path))
+    'MPEG2MPHL'
     """
     if stream.frames > _MOST_FRAMES:
         raise _refused(stream, "", f"at most {_MOST_FRAMES} frames", "cut it into parts")
     if stream.frame_rate is None:
         raise _refused(stream, "", "a frame rate", _REMUX)
+    if bd_compatible and stream.codec != "H264":
+        raise _refused(stream, "MPEG4HP41BD", "H.264", _AVC_ADVICE)
     if stream.codec == "MPEG2":
-        if bd_compatible:
-            raise _refused(stream, "MPEG4HP41BD", "H.264", _AVC_ADVICE)
         return _fitting(stream, _mpeg2(stream))
     _check_container(stream)
-    if stream.codec == "HEVC":
-        keyword = _hevc(stream)
-    else:
-        keyword = _avc(stream, bd_compatible)
+    keyword = _hevc(stream) if stream.codec == "HEVC" else _avc(stream, bd_compatible)
     for sound in stream.audio:
         _check_sound(stream, sound, keyword)
     return keyword if stream.codec == "HEVC" else _fitting(stream, keyword)
