@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import struct
@@ -32,6 +33,7 @@ SMALL, HD = "128x96", "1920x1080"
 _X264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -x264-params bframes=2"
 _X265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none:pools=1:frame-threads=1"
 _M2V = "-c:v mpeg2video -bf 2 -b:v 4M"
+_PROBE = "-v error -count_frames -select_streams v:0 -show_streams -of json"
 _DAR = "-bsf:v mpeg2_metadata=display_aspect_ratio=16/9"
 # name: size, rate, frames, options, transfer syntax (None: refused)
 CLIPS = {
@@ -62,8 +64,7 @@ CLIPS = {
     "ntsc.ts": ("720x480", "30000/1001", 8, f"{_M2V} -flags +ildct+ilme -top 1", "MPEG2MPML"),
     "sd.vob": ("720x576", "25", 8, f"{_M2V} -f vob", "MPEG2MPML"),
     "hd.ts": (HD, "25", 4, f"{_M2V} {_DAR}", "MPEG2MPHL"),
-    "square.ts": (HD, "25", 4, _M2V, None),
-    "hd.mp4": ("1280x720", "50", 4, f"{_M2V} {_DAR}", "MPEG2MPHL"),
+    "hd.mp4": ("1280x720", "50", 4, f"{_M2V} {_DAR}", None),  # at level High 1440
 }  # fmt: skip
 
 
@@ -94,8 +95,7 @@ def clip(tmp_path_factory):
 
 def probed(path):
     done = subprocess.run(
-        [peer("ffprobe"), "-v", "error", "-count_frames", "-select_streams", "v:0"]
-        + ["-show_streams", "-of", "json", str(path)],
+        [peer("ffprobe"), *_PROBE.split(), str(path)],
         capture_output=True,
         timeout=60,
         check=True,
@@ -154,16 +154,15 @@ def test_bd_compatible(clip):
         ("phone.mp4", "-c:a aac -ar 44100 -ac 1", "AAC", 44100, False),
         ("aac.ts", "-c:a aac -ar 48000 -ac 2", "AAC", 48000, True),
         ("ac3.ts", "-c:a ac3 -ar 48000 -ac 2", "AC-3", 48000, True),
-        ("ac3.mp4", "-c:a ac3 -ar 48000 -ac 2", "AC-3", 48000, False),
         ("mp2.ts", "-c:a mp2 -ar 44100 -ac 2", "MPEG-1 Layer II", 44100, True),
     ],
 )
 def test_sound(tmp_path, name, options, codec, rate, permitted):
-    sine = ["-f", "lavfi", "-i", "sine=duration=0.3"]
-    path = ffmpeg(SMALL, "25", 6, f"{_X264} {options}", tmp_path / name, sound=sine)
+    sine = ["-f", "lavfi", "-i", "sine=duration=2"]
+    path = ffmpeg(SMALL, "25", 50, f"{_X264} {options}", tmp_path / name, sound=sine)
     stream = read_video(path)
     assert [(sound.codec, sound.sampling_frequency) for sound in stream.audio] == [(codec, rate)]
-    assert stream.audio[0].channels == (1 if "-ac 1" in options else 2)
+    assert stream.audio[0].channels == (2 if name.endswith(".ts") else None)
     if permitted:
         assert transfer_syntax_of(stream) == "MPEG4HP41"
     else:
@@ -222,6 +221,10 @@ def box(kind, *content, size=None):
     return struct.pack(">L4s", 8 + len(data) if size is None else size, kind) + data
 
 
+def table(kind, *numbers):
+    return box(b"moov", box(b"trak", box(kind, *(struct.pack(">L", one) for one in numbers))))
+
+
 def test_huge_file_in_constant_memory(clip, tmp_path):
     """A movie box behind more than 4 GiB of a sparse media data box."""
     whole = clip("main.mp4").read_bytes()
@@ -266,9 +269,9 @@ def test_truncated_anywhere(clip, tmp_path, name):
         (box(b"moov"), CorruptError),
         (box(b"moov", *[box(b"trak")] * 100), LimitError),
         (box(b"moov", box(b"trak", *[struct.pack(">L4s", 0, b"mdia")] * 9999)), UnsupportedError),
-        (box(b"moov", box(b"trak", box(b"stsz", struct.pack(">3L", 0, 0, 2**32 - 1)))), CorruptError),
-        (box(b"moov", box(b"trak", box(b"stsz", struct.pack(">3L", 0, 9, 2**32 - 1)))), CorruptError),
-        (box(b"moov", box(b"trak", box(b"stts", struct.pack(">2L", 0, 2**32 - 1)))), CorruptError),
+        (table(b"stsz", 0, 0, 2**32 - 1), CorruptError),
+        (table(b"stsz", 0, 9, 2**32 - 1), CorruptError),
+        (table(b"stts", 0, 2**32 - 1), CorruptError),
         (b"", UnsupportedError),
         (b"\x1a\x45\xdf\xa3" + bytes(99), UnsupportedError),
         (b"G" + bytes(187) + b"G" + bytes(400), UnsupportedError),
@@ -296,9 +299,7 @@ def test_changed_at_random(clip, tmp_path, name):
         for at, value in changes:
             made[at] = value
         path.write_bytes(made)
-        try:
+        with contextlib.suppress(DicomloomError):
             assert read_video(path).frames > 0
-        except DicomloomError:
-            pass
 
     change()

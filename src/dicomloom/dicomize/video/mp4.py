@@ -452,7 +452,7 @@ def _read_first_sample(file: _File, coding: Coding, track: _Track) -> None:
 
 def _sound(entry: bytes) -> AudioStream:
     kind = entry[4:8]
-    version, channels = struct.unpack_from(">H", entry, 16)[0], 0
+    version = struct.unpack_from(">H", entry, 16)[0]
     channels = struct.unpack_from(">H", entry, 24)[0]
     rate = struct.unpack_from(">L", entry, 32)[0] >> 16
     # QuickTime's version 1 of the entry is 16 bytes longer, version 2 is 36.
@@ -460,6 +460,7 @@ def _sound(entry: bytes) -> AudioStream:
     if kind == b"mp4a":
         found = _object_type(entry, at)
         name = _OBJECT_TYPES.get(found or 0, f"object type {found}")
+        channels = 0  # of this entry always 2 (ISO/IEC 14496-14 5.6), whatever is coded
     elif kind in _PCM:
         name = "LPCM"
     else:

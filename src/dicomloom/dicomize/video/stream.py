@@ -24,7 +24,7 @@ class AudioStream:
     sampling_frequency : int or None
         In Hz.
     channels : int or None
-        6 for 5.1.
+        6 for 5.1; None where it is not known, as of AAC in MP4.
     """
 
     codec: str
