@@ -1,0 +1,1 @@
+"""Video into DICOM: what a stream is, which transfer syntax holds it, and the file it makes."""
