@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dicomloom.frames.recover import recover
     from dicomloom.frames.transcode import Report, transcode
     from dicomloom.frames.writer import FrameWriter
+    from dicomloom.geometry.plane import ImagePlane
+    from dicomloom.geometry.series import Series
     from dicomloom.index.read import read_tags
     from dicomloom.index.run import Summary, index
     from dicomloom.index.scan import Batch, Progress, Scan, scan
@@ -50,6 +52,8 @@ _HOMES = {
     "FrameWriter": "dicomloom.frames.writer",
     "Report": "dicomloom.frames.transcode",
     "recover": "dicomloom.frames.recover",
+    "ImagePlane": "dicomloom.geometry.plane",
+    "Series": "dicomloom.geometry.series",
     "transcode": "dicomloom.frames.transcode",
     "CorruptError": "dicomloom.errors",
     "DicomloomError": "dicomloom.errors",
@@ -75,6 +79,7 @@ __all__ = [
     "FrameError",
     "FrameReader",
     "FrameWriter",
+    "ImagePlane",
     "LimitError",
     "MissingDependencyError",
     "NotDicomError",
@@ -84,6 +89,7 @@ __all__ = [
     "ReadError",
     "Report",
     "Scan",
+    "Series",
     "Summary",
     "TagError",
     "TruncatedError",
