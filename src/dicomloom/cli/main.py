@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "make a multi-frame object of raw frames or images"),
     "frames": ("frames", "tell how the frames of an object are stored"),
     "frame": ("frame", "take one frame out of an object"),
+    "plane": ("plane", "tell where an image lies in the patient, and sort a series"),
     "recover": ("recover", "make a valid object of what a killed writer left"),
     "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
     "tags": ("tags", "look up data elements by keyword or tag"),

@@ -57,7 +57,7 @@ def letters(direction: Sequence[float], *, quadruped: bool = False) -> str:
     table = _QUADRUPED if quadruped else _BIPED
     order = sorted(range(3), key=lambda axis: (-round(abs(direction[axis]), 4), axis))
     return "".join(
-        table[axis][direction[axis] > 0] for axis in order if abs(direction[axis]) >= least
+        table[axis][bool(direction[axis] > 0)] for axis in order if abs(direction[axis]) >= least
     )
 
 
