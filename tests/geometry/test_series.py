@@ -155,7 +155,7 @@ def test_dimensions_are_split_and_named(keyword, values):
     series = Series.of(images)
     assert kinds(series) == ["dimension"]
     assert series.findings[0].text == f"12 images at 4 places: 3 stacks, by {keyword}"
-    texts = ["\\".join(value) if isinstance(value, list) else str(value) for value in values]
+    texts = ["\\".join(value) if isinstance(value, list) else f"{value:g}" for value in values]
     assert [stack.split for stack in series] == [{keyword: text} for text in texts]
     assert [len(stack) for stack in series] == [4, 4, 4]
 
@@ -216,8 +216,8 @@ def test_enhanced_frames_make_the_stacks_of_single_images():
     echoes = [{"MREchoSequence": [dataset(EffectiveEchoTime=float(1 + i % 2))]} for i in range(8)]
     series = Series.of(enhanced([at for at in positions for _ in "12"], frames=echoes))
     assert [stack.split for stack in series] == [
-        {"EffectiveEchoTime": "1.0"},
-        {"EffectiveEchoTime": "2.0"},
+        {"EffectiveEchoTime": "1"},
+        {"EffectiveEchoTime": "2"},
     ]
 
 
@@ -250,6 +250,19 @@ def test_sources_agree(tmp_path):
             Series.of(found)
     with pytest.raises(TypeError, match="not int"):
         Series.of([3])
+
+
+def test_numbers_are_the_same_from_files_and_data_sets(tmp_path):
+    images = [
+        image(at, SOPInstanceUID=f"1.{i}.{b}", DiffusionBValue=b)
+        for i, at in enumerate(line(3))
+        for b in (0.0, 1000.0)
+    ]
+    for i, made in enumerate(images):
+        save(made, tmp_path / f"{i}.dcm")
+    splits = [{"DiffusionBValue": "0"}, {"DiffusionBValue": "1000"}]
+    assert [stack.split for stack in Series.of(images)] == splits
+    assert [stack.split for stack in Series.of(tmp_path)] == splits
 
 
 def test_what_has_no_place_is_told(tmp_path):

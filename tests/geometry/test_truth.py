@@ -37,6 +37,12 @@ def stated(found, keyword):
     return None
 
 
+def unit(cosines):
+    """Rounded directions made 1 long: highdicom takes them as they are, and is 0.1 mm off."""
+    parts = np.reshape(cosines, (2, 3))
+    return (parts / np.linalg.norm(parts, axis=1, keepdims=True)).ravel().tolist()
+
+
 def test_points_of_the_corpus_are_where_highdicom_has_them(corpus):
     spatial = peer_module("highdicom.spatial", "highdicom")
     count = 0
@@ -45,7 +51,7 @@ def test_points_of_the_corpus_are_where_highdicom_has_them(corpus):
             continue
         theirs = spatial.PixelToReferenceTransformer(
             image_position=stated(found, "ImagePositionPatient"),
-            image_orientation=stated(found, "ImageOrientationPatient"),
+            image_orientation=unit(stated(found, "ImageOrientationPatient")),
             pixel_spacing=stated(found, "PixelSpacing"),
         )
         points = np.array([[0, 0], [plane.columns - 1, 0], [3, plane.rows - 1]])
@@ -120,9 +126,12 @@ def test_affines_are_those_of_nibabel_dicom(corpus):
     for path, plane, found in placed(corpus):
         if "ImageOrientationPatient" not in found or "PixelSpacing" not in found:
             continue
-        theirs = wrapper.Wrapper(found)
+        try:
+            theirs = wrapper.Wrapper(found).affine
+        except wrapper.WrapperPrecisionError:  # directions that it finds too rounded
+            continue
         # Its first index is the row, ours the column; both are to LPS.
-        swapped = theirs.affine[:, [1, 0, 2, 3]]
+        swapped = theirs[:, [1, 0, 2, 3]]
         assert np.allclose(plane.affine[:3, [0, 1, 3]], swapped[:3, [0, 1, 3]], atol=1e-4), path
         count += 1
     assert count > 60
@@ -159,12 +168,11 @@ def test_real_stacks_are_sorted_as_by_highdicom(corpus):
     for stack in real_stack(corpus):
         first = stack.slices[0]
         spacing, order = spatial.get_volume_positions(
-            stack.positions[::-1].tolist(), (*first.row, *first.column), tol=0.01
+            stack.positions[::-1].tolist(), (*first.row, *first.column)
         )
         assert spacing == pytest.approx(stack.slice_spacing, rel=1e-3)
-        assert sorted(order) == list(range(len(stack)))
         # Its volumes may run against the normal: one order is the other, or its reverse.
-        assert order in (list(range(len(stack)))[::-1], list(range(len(stack))))
+        assert list(order) in (list(range(len(stack)))[::-1], list(range(len(stack))))
 
 
 def test_volume_is_what_pydicom_decodes_and_rescales():

@@ -51,7 +51,12 @@ DIMENSIONS: tuple[tuple[str, str | None, bool], ...] = (
     ("AcquisitionTime", None, True),
     ("ContentTime", None, True),
 )
-_PLAIN = tuple(name for name, group, _ in DIMENSIONS if group is None)
+# Single images have these; a b-value is in either kind (PS3.3 C.8.13.5.9).
+_PLAIN = (*(name for name, group, _ in DIMENSIONS if group is None), "DiffusionBValue")
+_TEXTS = (
+    "ComplexImageComponent", "ImageType", "FrameAcquisitionDateTime", "AcquisitionDateTime",
+    "AcquisitionTime", "ContentTime",
+)  # fmt: skip
 
 # What a scan has to read so that a series can be made of it.
 TAGS = (
@@ -193,7 +198,9 @@ def _slice_of_row(row: dict[str, Any], path: str, where: Where) -> Found:
         rows=whole(str(row["Rows"]), "Rows", where, 1),
         columns=whole(str(row["Columns"]), "Columns", where, 1),
         quadruped=row["AnatomicalOrientationType"] == "QUADRUPED",
-        values={name: str(row[name]) for name in _PLAIN if row[name] not in (None, "")},
+        values={
+            name: _value(name, str(row[name])) for name in _PLAIN if row[name] not in (None, "")
+        },
     )
 
 
@@ -279,11 +286,21 @@ def _slice_of_frame(found: Frame, given: Dataset | None) -> Found:
 def _values(found: Frame) -> dict[str, str]:
     made = {}
     for name, group, _ in DIMENSIONS:
-        place = found.dataset if group is None else found.group(group)
-        text = None if place is None else text_of(place, name, found.where)
+        place = found.group(group) if group else None
+        text = text_of(found.dataset if place is None else place, name, found.where)
         if text is not None:
-            made[name] = text
+            made[name] = _value(name, text)
     return made
+
+
+def _value(name: str, text: str) -> str:
+    """Write numbers in one way, wherever they were read: 20, 20.0 and 2e1 are the same."""
+    if name in _TEXTS:
+        return text
+    try:
+        return "\\".join(f"{float(part):.12g}" for part in text.split("\\"))
+    except ValueError:
+        return text
 
 
 def gather(source: Any) -> Iterator[Found]:
