@@ -165,7 +165,9 @@ def test_real_stacks_are_sorted_and_placed_as_by_simpleitk(corpus):
 
 def test_real_stacks_are_sorted_as_by_highdicom(corpus):
     spatial = peer_module("highdicom.spatial", "highdicom")
-    for stack in real_stack(corpus):
+    found = real_stack(corpus)
+    assert len(found) >= 4
+    for stack in found:
         first = stack.slices[0]
         spacing, order = spatial.get_volume_positions(
             stack.positions[::-1].tolist(), (*first.row, *first.column)

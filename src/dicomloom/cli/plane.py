@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--png", metavar="OUT", help="draw the frame with its letters and a cube of the axes"
     )
     parser.add_argument(
+        "--size",
+        type=options.positive,
+        metavar="PIXELS",
+        help="the longer side of OUT, up to 4096 (default: that of the frame, at least 640)",
+    )
+    parser.add_argument(
         "--series", action="store_true", help="sort all images of FILEs into stacks"
     )
     options.add_json(parser, "the planes, or the stacks,")
@@ -75,7 +81,7 @@ def _planes(arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"dicomloom plane: {error}\n")
             failed += 1
     if arguments.png:
-        _draw(found[0], arguments.png)
+        _draw(found[0], arguments.png, arguments.size)
     if arguments.json:
         import json
 
@@ -85,14 +91,14 @@ def _planes(arguments: argparse.Namespace) -> int:
     return 0 if not failed else EXIT_SOME_FAILED if found else EXIT_UNREADABLE
 
 
-def _draw(plane: ImagePlane, output: str) -> None:
+def _draw(plane: ImagePlane, output: str, size: int | None) -> None:
     from dicomloom.files import Replacing
     from dicomloom.frames.reader import FrameReader
     from dicomloom.geometry.picture import draw
 
     assert plane.path is not None
     with FrameReader(plane.path) as reader:
-        data = draw(reader, plane)
+        data = draw(reader, plane, size)
     with Replacing(output) as file:
         file.write(data)
 

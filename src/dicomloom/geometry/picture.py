@@ -26,7 +26,7 @@ _SMOOTH = 4  # the cube is drawn so much larger, and reduced
 _TURN = (math.radians(26), math.radians(22))
 
 
-def draw(reader: FrameReader, plane: ImagePlane) -> bytes:
+def draw(reader: FrameReader, plane: ImagePlane, size: int | None = None) -> bytes:
     """Return a PNG file of a frame with the letters of its plane.
 
     The frame is shown as `dicomloom frame` shows it; pixels are made square by their spacing.
@@ -36,6 +36,9 @@ def draw(reader: FrameReader, plane: ImagePlane) -> bytes:
     reader : FrameReader
         Of the object whose frame ``plane.frame`` is drawn.
     plane : ImagePlane
+    size : int, optional
+        The longer side of the picture in pixels, up to 4096. By default that of the frame, enlarged
+        to at least 640.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def draw(reader: FrameReader, plane: ImagePlane) -> bytes:
     from PIL import Image, ImageDraw
 
     shown = Image.open(io.BytesIO(plain)).convert("RGB")
-    picture = shown.resize(_size(shown.size, plane), Image.Resampling.LANCZOS)
+    picture = shown.resize(_size(shown.size, plane, size), Image.Resampling.LANCZOS)
     pen = ImageDraw.Draw(picture)
     short = min(picture.size)
     if plane.edges is not None:
@@ -66,15 +69,15 @@ def draw(reader: FrameReader, plane: ImagePlane) -> bytes:
     return into.getvalue()
 
 
-def _size(size: tuple[int, int], plane: ImagePlane) -> tuple[int, int]:
+def _size(size: tuple[int, int], plane: ImagePlane, wanted: int | None) -> tuple[int, int]:
     """Return width and height: pixels become square, small pictures larger."""
     columns, rows = size
     row, column = plane.spacing or (1.0, 1.0)
     # What is ten times as long as wide is rather a wrong spacing.
     aspect = min(max(row / column, 0.1), 10.0)
     width, height = float(columns), rows * aspect
-    scale = max(1.0, _LONG_SIDE / max(width, height))
-    scale = min(scale, _MOST / max(width, height))
+    longer = max(width, height)
+    scale = min(wanted or max(longer, _LONG_SIDE), _MOST) / longer
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
