@@ -1,7 +1,10 @@
 """DICOM at scale from Python.
 
-`scan` and `index` read wanted values of millions of files, `read_tags` those of one. Importing the
-package loads nothing else: names are looked up when they are first used (PEP 562).
+`scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
+`FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
+pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
+pixels lie; `DicomDir` makes and reads media. Importing the package loads nothing else: names are
+looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -9,8 +12,10 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
     from dicomloom.dicomize.extract import extract
+    from dicomloom.dicomize.run import dicomize
     from dicomloom.dicomize.validate import Finding, validate
     from dicomloom.errors import (
+        ConversionWarning,
         CorruptError,
         DicomloomError,
         DicomloomWarning,
@@ -30,15 +35,18 @@ if TYPE_CHECKING:
     from dicomloom.frames.recover import recover
     from dicomloom.frames.transcode import Report, transcode
     from dicomloom.frames.writer import FrameWriter
+    from dicomloom.geometry.plane import ImagePlane
+    from dicomloom.geometry.series import Series
     from dicomloom.index.read import read_tags
     from dicomloom.index.run import Summary, index
     from dicomloom.index.scan import Batch, Progress, Scan, scan
 else:
-    # The function `index` has the name of its room. Python binds a submodule's name in its package
-    # once, at its first import: let that be now, and leave the name to the function.
+    # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
+    # name in its package once, at its first import: let that be now, and leave it to the function.
+    import dicomloom.dicomize
     import dicomloom.index
 
-    del index, dicomloom
+    del dicomize, index, dicomloom
 
 _HOMES = {
     "Batch": "dicomloom.index.scan",
@@ -52,10 +60,14 @@ _HOMES = {
     "FrameWriter": "dicomloom.frames.writer",
     "Report": "dicomloom.frames.transcode",
     "recover": "dicomloom.frames.recover",
+    "ImagePlane": "dicomloom.geometry.plane",
+    "Series": "dicomloom.geometry.series",
     "transcode": "dicomloom.frames.transcode",
+    "dicomize": "dicomloom.dicomize.run",
     "extract": "dicomloom.dicomize.extract",
     "Finding": "dicomloom.dicomize.validate",
     "validate": "dicomloom.dicomize.validate",
+    "ConversionWarning": "dicomloom.errors",
     "CorruptError": "dicomloom.errors",
     "DicomloomError": "dicomloom.errors",
     "DicomloomWarning": "dicomloom.errors",
@@ -74,6 +86,7 @@ _HOMES = {
 
 __all__ = [
     "Batch",
+    "ConversionWarning",
     "CorruptError",
     "DicomloomError",
     "DicomloomWarning",
@@ -81,6 +94,7 @@ __all__ = [
     "FrameError",
     "FrameReader",
     "FrameWriter",
+    "ImagePlane",
     "LimitError",
     "MissingDependencyError",
     "NotDicomError",
@@ -90,11 +104,13 @@ __all__ = [
     "ReadError",
     "Report",
     "Scan",
+    "Series",
     "Summary",
     "TagError",
     "TruncatedError",
     "UnsupportedError",
     "WriteError",
+    "dicomize",
     "extract",
     "index",
     "read_tags",

@@ -95,6 +95,10 @@ class DicomloomWarning(UserWarning):
     """The base of all warnings: something is wrong with a file, and was worked around."""
 
 
+class ConversionWarning(DicomloomWarning):
+    """Something became DICOM, but not all of it as it was: what was changed, left out, assumed."""
+
+
 class OffsetTableWarning(DicomloomWarning):
     """An offset table is broken; the frames were found another way."""
 

@@ -174,9 +174,7 @@ def _pages(path: str, upright: bool, coded: CodedPicture | None) -> Iterator[Sti
     for number, page in enumerate(pages(path, upright=upright)):
         photometric = "MONOCHROME2" if page.samples == 1 else "RGB"
         icc = (coded.icc if coded else facts.icc) if page.samples == 3 else None
-        shape = Shape(
-            page.rows, page.columns, page.samples, page.bits, False, photometric, "", icc
-        )
+        shape = Shape(page.rows, page.columns, page.samples, page.bits, False, photometric, "", icc)
         lossy = coded.lossy if coded else facts.lossy
         if exif is not None and upright:
             exif = exif._replace(orientation=1)
