@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dicomloom.index.read import read_tags
     from dicomloom.index.run import Summary, index
     from dicomloom.index.scan import Batch, Progress, Scan, scan
+    from dicomloom.media.tree import DicomDir
 else:
     # The function `index` has the name of its room. Python binds a submodule's name in its package
     # once, at its first import: let that be now, and leave the name to the function.
@@ -46,6 +47,7 @@ _HOMES = {
     "Summary": "dicomloom.index.run",
     "index": "dicomloom.index.run",
     "read_tags": "dicomloom.index.read",
+    "DicomDir": "dicomloom.media.tree",
     "FrameReader": "dicomloom.frames.reader",
     "FrameWriter": "dicomloom.frames.writer",
     "Report": "dicomloom.frames.transcode",
@@ -70,6 +72,7 @@ _HOMES = {
 __all__ = [
     "Batch",
     "CorruptError",
+    "DicomDir",
     "DicomloomError",
     "DicomloomWarning",
     "FrameError",

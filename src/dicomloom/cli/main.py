@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "frames": ("frames", "tell how the frames of an object are stored"),
     "frame": ("frame", "take one frame out of an object"),
     "recover": ("recover", "make a valid object of what a killed writer left"),
+    "dicomdir": ("dicomdir", "make, show, check or unpack a file-set with a DICOMDIR"),
     "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
     "tags": ("tags", "look up data elements by keyword or tag"),
     "completion": ("completion", "print a script that completes commands in bash or zsh"),

@@ -104,7 +104,9 @@ class Collection:
         for keyword in needed:
             if not is_uid(row[keyword]):
                 self.find(
-                    "left-out", path, f"{keyword} is {row[keyword]!r} and no UID: the file is left out"
+                    "left-out",
+                    path,
+                    f"{keyword} is {row[keyword]!r} and no UID: the file is left out",
                 )
                 return False
         if row[META_UID] != row["SOPInstanceUID"] or row[META_CLASS] != row["SOPClassUID"]:
@@ -273,7 +275,9 @@ def _merged(encoded: bytes, inside: dict[int, bytes]) -> bytes:
     """Put sequences where their tags belong among encoded keys."""
     from dicomloom._native.frames import list_elements
 
-    pieces = {each[0]: encoded[each[2] : each[5]] for each in list_elements(encoded, 0, True, False)}
+    pieces = {
+        each[0]: encoded[each[2] : each[5]] for each in list_elements(encoded, 0, True, False)
+    }
     pieces |= {tag: element(tag, "SQ", content) for tag, content in inside.items()}
     return b"".join(pieces[tag] for tag in sorted(pieces))
 

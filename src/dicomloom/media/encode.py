@@ -14,7 +14,7 @@ _LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "
 _BINARY = {"US": "<H", "UL": "<L", "UV": "<Q"}
 _short = struct.Struct("<HH2sH").pack
 # item header; (0004,1400), (0004,1410), (0004,1420)
-_fixed = struct.Struct("<HHL" "HH2sHL" "HH2sHH" "HH2sHL").pack
+_fixed = struct.Struct("<HHLHH2sHLHH2sHHHH2sHL").pack
 FIXED = 42
 
 # Codecs of sets that one byte a character suffices for (PS3.3 C.12.1.1.2).

@@ -56,7 +56,9 @@ class Root:
         names = self._names.get(folder)
         if names is None:
             try:
-                names = {each.upper().split(";")[0].rstrip("."): each for each in os.listdir(folder)}
+                names = {
+                    each.upper().split(";")[0].rstrip("."): each for each in os.listdir(folder)
+                }
             except OSError:
                 names = {}
             self._names[folder] = names
@@ -92,9 +94,7 @@ class Root:
         if not is_file_id(components):
             wrong = f"{file_id!r} is no File ID of PS3.10 8.5"
             components = re.split(r"[\\/]", file_id)
-            bad = any(
-                each in ("", ".", "..") or "\0" in each or ":" in each for each in components
-            )
+            bad = any(each in ("", ".", "..") or "\0" in each or ":" in each for each in components)
             if bad or len(components) > 64:
                 return None, f"{file_id!r} leads out of the file-set, or nowhere: refused"
         parent = self._folder(tuple(components[:-1]))
