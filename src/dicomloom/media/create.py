@@ -28,8 +28,18 @@ _TEXT = dict.fromkeys(
 )
 COLUMNS = tuple(
     dict.fromkeys(
-        [META_CLASS, META_UID, SYNTAX, "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID"]
-        + [*_DATES, *_TIMES, *_TEXT, "PatientBirthDate"]
+        [
+            META_CLASS,
+            META_UID,
+            SYNTAX,
+            "SpecificCharacterSet",
+            "SOPClassUID",
+            "SOPInstanceUID",
+            *_DATES,
+            *_TIMES,
+            *_TEXT,
+            "PatientBirthDate",
+        ]
     )
 )
 

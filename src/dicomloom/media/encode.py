@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from hashlib import blake2b
+from itertools import pairwise
 
 from dicomloom._native.dicom import find_keyword
 from dicomloom.errors import LimitError
@@ -137,7 +138,7 @@ def directory(root: list[Record], file_set_id: str) -> bytes:
         raise LimitError("a DICOMDIR cannot be larger than 4 GiB: make several file-sets")
     following: dict[int, int] = {}
     for siblings in [root, *(record.children for record in records)]:
-        for one, other in zip(siblings, siblings[1:], strict=False):
+        for one, other in pairwise(siblings):
             following[id(one)] = offsets[id(other)]
     pieces = [
         meta,
