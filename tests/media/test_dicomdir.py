@@ -84,8 +84,10 @@ def check_with_peers(path: Path) -> None:
 def test_a_made_directory_is_what_others_read(disc):
     made = DicomDir.create(disc, file_set_id="DISC_1", profile="STD-GEN-CD")
     path = disc / "DICOMDIR"
-    assert made.findings == [] and check(path) == []
-    assert tree_of(path) == tree_of_pydicom(path) and len(tree_of(path)) == 6
+    assert made.findings == []
+    assert check(path) == []
+    assert tree_of(path) == tree_of_pydicom(path)
+    assert len(tree_of(path)) == 6
     assert DicomDir.open(path).file_set_id == FileSet(path).ID == "DISC_1"
     check_with_peers(path)
     dump = run("dcmdump", "+P", "0004,1430", path).stdout
@@ -162,8 +164,9 @@ def test_each_record_type(tmp_path, kind):
     assert [f for f in made.findings if f.is_fault] == []
     assert check(made.path) == []
     (node,) = DicomDir.open(made.path).instances
-    theirs = [r for r in pydicom.dcmread(made.path).DirectoryRecordSequence]
-    assert node.kind == kind and theirs[-1].DirectoryRecordType == kind
+    theirs = list(pydicom.dcmread(made.path).DirectoryRecordSequence)
+    assert node.kind == kind
+    assert theirs[-1].DirectoryRecordType == kind
     assert len(theirs) == (1 if kind in records.AT_ROOT else 4)
     source = pydicom.dcmread(tmp_path / "A")
     for keyword in records.KEYS[kind]:
@@ -175,7 +178,8 @@ def test_keys_that_only_the_record_needs_are_filled(tmp_path):
         tmp_path / "A", PatientID="", StudyID="", StudyDate="", StudyTime="", InstanceNumber=None
     )
     made = DicomDir.create(tmp_path)
-    assert {f.kind for f in made.findings} == {"filled"} and len(made.findings) == 5
+    assert {f.kind for f in made.findings} == {"filled"}
+    assert len(made.findings) == 5
     assert check(made.path) == []
     check_with_peers(Path(made.path))
 
@@ -312,6 +316,7 @@ def test_icons(tmp_path):
     DicomDir.create(tmp_path, icons=True)
     (item,) = pydicom.dcmread(tmp_path / "DICOMDIR").DirectoryRecordSequence[-1].IconImageSequence
     icon = np.frombuffer(item.PixelData, "u1").reshape(64, 64)
-    assert not icon[:16].any() and not icon[48:].any()
+    assert not icon[:16].any()
+    assert not icon[48:].any()
     assert (np.diff(icon[20].astype(int)) > 0).all()
     check_with_peers(tmp_path / "DICOMDIR")

@@ -168,7 +168,7 @@ class Builder:
                 self._instance(row, kind, self.root, (len(self.root) + 1,))
                 continue
             # Without a Patient ID, files of one name and birth date are one patient's.
-            who = (row["PatientID"],)
+            who: tuple[str, ...] = (row["PatientID"],)
             if not row["PatientID"]:
                 who = ("", row["PatientName"], row["PatientBirthDate"])
             patients.setdefault(who, []).append(row)

@@ -137,7 +137,7 @@ class Directory:
         given = {offset for offset in given | {records.columns[FIRST][0]} if offset}
         if not given or any(offset in by_offset for offset in given):
             return 0
-        shift = min(given) - records.offsets[1]
+        shift: int = min(given) - records.offsets[1]
         fits = sum(offset - shift in by_offset for offset in given)
         if fits < len(given) or len(given) < 2:
             return 0
