@@ -57,8 +57,8 @@ static dl_status read_elements(pass *p, uint64_t *offset, uint64_t limit, bool *
     for (;;) {
         dl_element element;
         bool found;
-        dl_status status = dl_element_read(&p->lister->window, *offset, limit, p->syntax, &element,
-                                           &found, error);
+        dl_status status =
+            dl_element_read(&p->lister->window, *offset, limit, p->syntax, &element, &found, error);
         if (status != DL_OK) return status;
         if (!found) return DL_OK;
         if (DL_TAG_GROUP(element.tag) == 0xFFFE) {
@@ -115,8 +115,8 @@ static dl_status read_items(pass *p, uint64_t offset, uint64_t declared_end, dl_
     while (!p->into->cut) {
         dl_element item;
         bool found;
-        dl_status status = dl_element_read(&p->lister->window, offset, DL_NO_END, p->syntax, &item,
-                                           &found, error);
+        dl_status status =
+            dl_element_read(&p->lister->window, offset, DL_NO_END, p->syntax, &item, &found, error);
         if (status == DL_ERR_MEMORY || status == DL_ERR_IO) return status;
         if (status == DL_OK && found && item.tag == DL_TAG_ITEM_END) { /* stray */
             offset = item.value;
@@ -154,7 +154,7 @@ dl_status dl_list_records(dl_lister *lister, uint64_t offset, dl_syntax syntax,
     if (status != DL_OK) return status;
     if (!found || sequence.tag != DIRECTORY_RECORD_SEQUENCE) return DL_OK;
     into->has_sequence = true;
-    uint64_t end = sequence.length == DL_UNDEFINED_LENGTH ? DL_NO_END
-                                                          : sequence.value + sequence.length;
+    uint64_t end =
+        sequence.length == DL_UNDEFINED_LENGTH ? DL_NO_END : sequence.value + sequence.length;
     return read_items(&p, sequence.value, end, error);
 }

@@ -240,7 +240,9 @@ def test_file_ids_never_lead_out(tmp_path):
         "",
         ".",
     ):
-        assert found.find(bad)[0] is None and found.find(bad)[1], bad
+        path, wrong = found.find(bad)
+        assert path is None, bad
+        assert wrong, bad
     for good in ("SUB\\IM1", "sub/im1", "SUB\\im1"):
         assert found.find(good)[0] == str(root / "SUB" / "im1")
 
