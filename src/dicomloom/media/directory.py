@@ -191,10 +191,12 @@ def _content(path: str) -> bytes:
             size = os.fstat(file.fileno()).st_size
             if size > 0xFFFFFFFF:
                 raise LimitError("larger than 4 GiB, which no DICOMDIR can be", path=path)
-            head = file.read(4096)
-            if b"\x04\x00" not in head and b"\x00\x04" not in head:
-                raise NotDicomError("there is no element of group 0004: no DICOMDIR", path=path)
-            return head + file.read()
+            # Of anything else only the start is read, however large it is.
+            head = read_header(file.fileno())
+            group = os.pread(file.fileno(), 2, head.data_set)
+            if group not in (b"\4\0", b"\0\4"):
+                raise NotDicomError("the data set has no group 0004: no DICOMDIR", path=path)
+            return file.read()
     except OSError as error:
         if isinstance(error, ReadError):
             raise
