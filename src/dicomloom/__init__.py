@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dicomloom.index.read import read_tags
     from dicomloom.index.run import Summary, index
     from dicomloom.index.scan import Batch, Progress, Scan, scan
+    from dicomloom.media.tree import DicomDir
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
     # name in its package once, at its first import: let that be now, and leave it to the function.
@@ -56,6 +57,7 @@ _HOMES = {
     "Summary": "dicomloom.index.run",
     "index": "dicomloom.index.run",
     "read_tags": "dicomloom.index.read",
+    "DicomDir": "dicomloom.media.tree",
     "FrameReader": "dicomloom.frames.reader",
     "FrameWriter": "dicomloom.frames.writer",
     "Report": "dicomloom.frames.transcode",
@@ -88,6 +90,7 @@ __all__ = [
     "Batch",
     "ConversionWarning",
     "CorruptError",
+    "DicomDir",
     "DicomloomError",
     "DicomloomWarning",
     "Finding",

@@ -101,6 +101,46 @@ DL_NODISCARD dl_status dl_walk_fragments(const dl_source *source, uint64_t offse
 DL_NODISCARD dl_status dl_frame_fragments(const dl_source *source, uint64_t start, uint64_t end,
                                           dl_fragments *fragments, dl_error *error);
 
+/* --- directory records (PS3.3 F.3.2.2) ---------------------------------------------------------
+ */
+
+/* A record as it lies in the source, found by its place in the sequence. */
+typedef struct dl_record {
+    uint64_t offset;  /* of its item header: what other records point to */
+    uint64_t content; /* of its first element */
+    uint64_t end;     /* behind its last one */
+    bool broken;      /* cut off, or what is in it breaks the grammar of PS3.5 */
+} dl_record;
+
+/* A wanted value of a record's outermost level. */
+typedef struct dl_record_value {
+    uint64_t offset;
+    uint32_t record; /* the index of its record */
+    uint32_t tag;
+    uint32_t length; /* the source has all of it */
+    uint32_t number; /* what it says as an integer, where it has two or four bytes */
+} dl_record_value;
+
+typedef struct dl_record_list {
+    dl_bytes records;  /* dl_record; the first stands for the data set in front of the sequence */
+    dl_bytes values;   /* dl_record_value, by record */
+    uint64_t end;      /* behind the last record */
+    bool has_sequence; /* there is a Directory Record Sequence */
+    bool length_lies;  /* its length is not that of its records */
+    bool cut;          /* a record is cut off: no more can be found */
+} dl_record_list;
+void dl_record_list_free(dl_record_list *list);
+
+#define DL_LIST_RECORDS (1u << 26) /* more is DL_ERR_LIMIT; offsets of 32 bits reach no further */
+
+/* Reads the data set at offset to its Directory Record Sequence, and the records in that one after
+ * the other, with the values of the tags that are wanted. What records say of one another and of
+ * lengths is not followed; a broken record costs that record, or what follows where its own length
+ * is not known. Linear in the bytes, and holds some three times as many. */
+DL_NODISCARD dl_status dl_list_records(dl_lister *lister, uint64_t offset, dl_syntax syntax,
+                                       const uint32_t *tags, size_t tag_count, dl_record_list *into,
+                                       dl_error *error);
+
 /* --- another encoding --------------------------------------------------------------------------
  */
 

@@ -140,6 +140,32 @@ cdef extern from "dicomloom/frames.h" nogil:
     dl_status dl_frame_fragments(const dl_source *source, uint64_t start, uint64_t end,
                                  dl_fragments *fragments, dl_error *error)
 
+    ctypedef struct dl_record:
+        uint64_t offset
+        uint64_t content
+        uint64_t end
+        bint broken
+
+    ctypedef struct dl_record_value:
+        uint64_t offset
+        uint32_t record
+        uint32_t tag
+        uint32_t length
+        uint32_t number
+
+    ctypedef struct dl_record_list:
+        dl_bytes records
+        dl_bytes values
+        uint64_t end
+        bint has_sequence
+        bint length_lies
+        bint cut
+
+    void dl_record_list_free(dl_record_list *list)
+    dl_status dl_list_records(dl_lister *lister, uint64_t offset, dl_syntax syntax,
+                              const uint32_t *tags, size_t tag_count, dl_record_list *into,
+                              dl_error *error)
+
     ctypedef struct dl_recoding:
         dl_syntax from_syntax "from"
         bint to_explicit

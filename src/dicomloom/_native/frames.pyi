@@ -1,5 +1,6 @@
 from array import array
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from typing_extensions import Buffer
 
@@ -47,6 +48,37 @@ def walk_items(
     source: Source, offset: int, limit: int | None = None
 ) -> tuple[array[int], array[int], int, bool]: ...
 def fragment_items(source: Source, start: int, end: int | None) -> list[tuple[int, int]]: ...
+
+class Records:
+    @property
+    def offsets(self) -> list[int]: ...
+    @property
+    def contents(self) -> list[int]: ...
+    @property
+    def ends(self) -> list[int]: ...
+    @property
+    def broken(self) -> list[int]: ...
+    @property
+    def columns(self) -> dict[int, list[Any]]: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def has_sequence(self) -> bool: ...
+    @property
+    def length_lies(self) -> bool: ...
+    @property
+    def cut(self) -> bool: ...
+
+def list_records(
+    source: Source,
+    offset: int,
+    explicit_vr: bool,
+    big_endian: bool,
+    tags: Iterable[int],
+    *,
+    numbers: frozenset[int] = ...,
+    max_depth: int = 64,
+) -> Records: ...
 def recode(
     source: Source,
     offset: int,

@@ -264,6 +264,76 @@ def fragment_items(source, uint64_t start, end):
         dl_fragments_free(&fragments)
 
 
+cdef class Records:
+    """The records of a DICOMDIR, by their place in its sequence; see dl_list_records.
+
+    Record 0 stands for the data set around them. `columns` has one list a wanted tag: of the
+    numbers of UL and US values, else of (offset, length); None where a record does not have it.
+    """
+
+    cdef readonly list offsets
+    cdef readonly list contents
+    cdef readonly list ends
+    cdef readonly list broken
+    cdef readonly dict columns
+    cdef readonly uint64_t end
+    cdef readonly bint has_sequence
+    cdef readonly bint length_lies
+    cdef readonly bint cut
+
+
+cdef fill_records(Records made, const dl_record_list *found, frozenset numbers):
+    cdef const dl_record *record = <const dl_record *>found.records.data
+    cdef const dl_record_value *value = <const dl_record_value *>found.values.data
+    cdef size_t count = found.records.length // sizeof(dl_record)
+    cdef size_t values = found.values.length // sizeof(dl_record_value)
+    cdef dict columns = made.columns
+    cdef list column
+    made.offsets = [record[i].offset for i in range(count)]
+    made.contents = [record[i].content for i in range(count)]
+    made.ends = [record[i].end for i in range(count)]
+    made.broken = [i for i in range(count) if record[i].broken]
+    made.end = found.end
+    made.has_sequence = found.has_sequence
+    made.length_lies = found.length_lies
+    made.cut = found.cut
+    for tag in columns:
+        columns[tag] = [None] * count
+    for i in range(values):
+        if value[i].record < count:
+            column = columns[value[i].tag]
+            if value[i].tag in numbers:
+                if value[i].length == 2 or value[i].length == 4:
+                    column[value[i].record] = value[i].number
+            else:
+                column[value[i].record] = (value[i].offset, value[i].length)
+
+
+def list_records(source, uint64_t offset, bint explicit_vr, bint big_endian, tags, *,
+                 frozenset numbers=frozenset(), uint32_t max_depth=DL_LIST_DEPTH):
+    """Find the records of a DICOMDIR whose data set begins at offset: Records."""
+    cdef Lister lister = Lister(source, max_depth)
+    cdef dl_syntax syntax = syntax_of(explicit_vr, big_endian)
+    cdef array.array wanted = array.array("I", tags)
+    cdef const uint32_t *first = <const uint32_t *>wanted.data.as_voidptr
+    cdef size_t wanted_count = len(wanted)
+    cdef Records made = Records.__new__(Records)
+    cdef dl_record_list found
+    cdef dl_error error
+    cdef dl_status status
+    memset(&found, 0, sizeof(found))
+    made.columns = dict.fromkeys(tags)
+    try:
+        with nogil:
+            status = dl_list_records(&lister.lister, offset, syntax, first, wanted_count, &found,
+                                     &error)
+        lister.source.check(status, &error)
+        fill_records(made, &found, numbers)
+        return made
+    finally:
+        dl_record_list_free(&found)
+
+
 def recode(source, uint64_t offset, uint64_t end, bint from_explicit, bint from_big_endian,
            bint to_explicit, *, bint signed=False, uint32_t max_depth=DL_LIST_DEPTH):
     """Encode the elements in [offset, end) as explicit or implicit VR little endian."""

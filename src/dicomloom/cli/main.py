@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "hold objects against the modules, VRs and values of their IODs"),
     "plane": ("plane", "tell where an image lies in the patient, and sort a series"),
     "recover": ("recover", "make a valid object of what a killed writer left"),
+    "dicomdir": ("dicomdir", "make, show, check or unpack a file-set with a DICOMDIR"),
     "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
     "tags": ("tags", "look up data elements by keyword or tag"),
     "completion": ("completion", "print a script that completes commands in bash or zsh"),

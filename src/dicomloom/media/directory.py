@@ -1,0 +1,205 @@
+"""A DICOMDIR as it is read: records, how they hang together, and what is wrong (PS3.3 F.3.2.2)."""
+
+from __future__ import annotations
+
+import os
+
+from dicomloom._native.frames import Records, list_records, read_header
+from dicomloom.errors import LimitError, NotDicomError, ReadError, UnsupportedError
+from dicomloom.media.encode import tag_and_vr
+from dicomloom.media.findings import Finding
+from dicomloom.media.records import LEVELS
+
+FIRST, LAST, CONSISTENT = 0x00041200, 0x00041202, 0x00041212
+NEXT, IN_USE, LOWER, TYPE = 0x00041400, 0x00041410, 0x00041420, 0x00041430
+FILE_ID, CLASS, UID, SYNTAX = 0x00041500, 0x00041510, 0x00041511, 0x00041512
+SET_ID, CHARSET = 0x00041130, 0x00080005
+_NUMBERS = frozenset([FIRST, LAST, CONSISTENT, NEXT, IN_USE, LOWER])
+# What lists show and searches look at; all other keys are read when they are asked for.
+SHOWN = (
+    "PatientID",
+    "PatientName",
+    "StudyInstanceUID",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "StudyDescription",
+    "AccessionNumber",
+    "Modality",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+    "InstanceNumber",
+)
+_SHOWN = {keyword: tag_and_vr(keyword)[0] for keyword in SHOWN}
+_TAGS = (*sorted(_NUMBERS), TYPE, FILE_ID, CLASS, UID, SYNTAX, SET_ID, CHARSET, *_SHOWN.values())
+
+
+class Directory:
+    """The records of a DICOMDIR as parallel lists, and which is below which.
+
+    Attributes
+    ----------
+    content : bytes
+        The whole file.
+    kinds : list of str
+        Directory Record Types; record 0 stands for the root.
+    children : list of list of int
+        The records in use below each record.
+    findings : list of Finding
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.findings: list[Finding] = []
+        self.content = _content(path)
+        head = read_header(self.content)
+        if head.deflated:
+            raise UnsupportedError("a deflated DICOMDIR (PS3.10 8.6 forbids it)", path=path)
+        self.explicit_vr, self.big_endian = head.explicit_vr, head.big_endian
+        self.transfer_syntax = head.transfer_syntax
+        try:
+            self.records: Records = list_records(
+                self.content,
+                head.data_set,
+                head.explicit_vr,
+                head.big_endian,
+                _TAGS,
+                numbers=_NUMBERS,
+            )
+        except LimitError as error:
+            error.path = path
+            raise
+        if not self.records.has_sequence:
+            raise NotDicomError("there is no Directory Record Sequence: no DICOMDIR", path=path)
+        self.kinds = [self.text(i, TYPE).upper() for i in range(len(self.records.offsets))]
+        self.kinds[0] = ""
+        self._check_sequence(head.explicit_vr and not head.big_endian)
+        self._link()
+
+    def find(self, kind: str, index: int, message: str, path: str | None = None) -> None:
+        """Note what is wrong with a record."""
+        at = self.records.offsets[index] if index else None
+        self.findings.append(Finding(kind, path or self.path, message, at))
+
+    def text(self, index: int, tag: int) -> str:
+        """Return a value as text of the default repertoire, without padding; "" for none."""
+        where = self.records.columns[tag][index]
+        if where is None:
+            return ""
+        return self.content[where[0] : where[0] + where[1]].decode("latin_1").strip(" \0")
+
+    def shown(self, index: int, keyword: str) -> str | None:
+        """Return the text of one of `SHOWN`, None where the record does not have it."""
+        where = self.records.columns[_SHOWN[keyword]][index]
+        if where is None:
+            return None
+        raw = self.content[where[0] : where[0] + where[1]]
+        charset = self.text(index, CHARSET)
+        if raw.isascii() and b"\x1b" not in raw:
+            return raw.decode("ascii").strip(" \0")
+        from dicomloom.index.charsets import decode
+
+        return decode(raw, charset.encode(), tag_and_vr(keyword)[1]).strip(" \0")
+
+    def _check_sequence(self, as_asked: bool) -> None:
+        records = self.records
+        if not as_asked:
+            self.find("record", 0, "not in explicit VR little endian, as PS3.10 8.6 asks")
+        if records.length_lies:
+            self.find("record", 0, "the length of the Directory Record Sequence is wrong")
+        if records.cut:
+            self.find("record", len(records.offsets) - 1, "the file is cut off in this record")
+        for index in records.broken:
+            self.find("record", index, "the record breaks the grammar of PS3.5: its start was read")
+        flag = records.columns[CONSISTENT][0]
+        if flag:
+            self.find("record", 0, f"File-set Consistency Flag is {flag:04X}H, not 0000H")
+
+    def _target(self, index: int, tag: int, by_offset: dict[int, int], shift: int) -> int:
+        """Return the record that an offset points to; 0 for none, and where it is wrong."""
+        offset = self.records.columns[tag][index]
+        if not offset:
+            return 0
+        found = by_offset.get(offset - shift, 0)
+        if not found:
+            self.find(
+                "offset", index, f"offset {offset} in {tag:08X} is of no record: not followed"
+            )
+        return found
+
+    def _shift(self, by_offset: dict[int, int]) -> int:
+        """Return by how much all offsets are wrong: some writers count from elsewhere."""
+        records = self.records
+        if len(records.offsets) < 2:
+            return 0
+        given = {records.columns[tag][i] for tag in (NEXT, LOWER) for i in range(len(self.kinds))}
+        given = {offset for offset in given | {records.columns[FIRST][0]} if offset}
+        if not given or any(offset in by_offset for offset in given):
+            return 0
+        shift: int = min(given) - records.offsets[1]
+        fits = sum(offset - shift in by_offset for offset in given)
+        if fits < len(given) or len(given) < 2:
+            return 0
+        self.find("offset", 0, f"all offsets are {shift} bytes off, and were corrected")
+        return shift
+
+    def _link(self) -> None:
+        """Follow the offsets, each record once; then place the records that nothing led to."""
+        count = len(self.kinds)
+        by_offset = {offset: i for i, offset in enumerate(self.records.offsets) if i}
+        shift = self._shift(by_offset)
+        self.children: list[list[int]] = [[] for _ in range(count)]
+        parents = [-1] * count
+        waiting = [(0, self._target(0, FIRST, by_offset, shift))]
+        while waiting:
+            parent, index = waiting.pop()
+            while index:
+                if parents[index] >= 0:
+                    self.find("offset", index, "two records lead here, or a loop: followed once")
+                    break
+                parents[index] = parent
+                if self.records.columns[IN_USE][index] != 0:
+                    self.children[parent].append(index)
+                below = self._target(index, LOWER, by_offset, shift)
+                if below:
+                    waiting.append((index, below))
+                index = self._target(index, NEXT, by_offset, shift)
+        self._place(parents)
+
+    def _place(self, parents: list[int]) -> None:
+        """Put records that no offset leads to below the last record of the level above them."""
+        last = [0, 0, 0, 0]
+        for index, kind in enumerate(self.kinds):
+            if not index:
+                continue
+            level = LEVELS.index(kind) if kind in LEVELS else 3
+            if parents[index] < 0 and self.records.columns[IN_USE][index] != 0:
+                parent = next((p for p in last[level::-1] if p), 0) if level else 0
+                self.children[parent].append(index)
+                where = f"the {self.kinds[parent]} record" if parent else "the root"
+                self.find("offset", index, f"no offset leads to this record: put below {where}")
+            if level < 3:
+                last[level + 1] = index
+                last[level + 2 :] = [0] * (2 - level)
+
+
+def _content(path: str) -> bytes:
+    """Read a whole DICOMDIR, when its start says that it is one."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > 0xFFFFFFFF:
+                raise LimitError("larger than 4 GiB, which no DICOMDIR can be", path=path)
+            # Of anything else only the start is read, however large it is.
+            head = read_header(file.fileno())
+            group = os.pread(file.fileno(), 2, head.data_set)
+            if group not in (b"\4\0", b"\0\4"):
+                raise NotDicomError("the data set has no group 0004: no DICOMDIR", path=path)
+            return file.read()
+    except OSError as error:
+        if isinstance(error, ReadError):
+            raise
+        made = ReadError(f"cannot read: {error.strerror or error}", path=path)
+        made.errno, made.filename = error.errno, path
+        raise made from error
