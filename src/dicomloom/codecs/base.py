@@ -127,6 +127,9 @@ class Codec:
         As pydicom and PS3.6 have them.
     lossless : bool
         Whether every frame it writes is what was given.
+    method : str or None
+        LossyImageCompressionMethod of what it loses (PS3.3 C.7.6.1.1.5.1); None where it loses
+        nothing.
     options : tuple of str
         Names of the options that `encoder` takes.
     bits : str
@@ -136,6 +139,7 @@ class Codec:
     keyword: str
     uid: str
     lossless: bool = True
+    method: str | None = None
     options: tuple[str, ...] = ()
     bits: str = ""
 

@@ -190,6 +190,7 @@ class HTJ2K(HTJ2KLossless):
     """
 
     keyword = "HTJ2K"
+    method = "ISO_15444_15"
     uid = "1.2.840.10008.1.2.4.203"
     lossless = False
     options = ("quality",)
@@ -214,6 +215,6 @@ class HTJ2K(HTJ2KLossless):
             source,
             source.replace(photometric="YBR_ICT") if rgb else source,
             self._coder(source, {"reversible": False, "level": min(step, 0.5)}),
-            method="ISO_15444_15",
+            method=self.method,
             description=f"HTJ2K at about {quality:g} dB",
         )

@@ -41,6 +41,7 @@ class _Jpeg(LibraryCodec):
     """What all DCT processes share."""
 
     lossless = False
+    method = "ISO_10918_1"
     options: tuple[str, ...] = ("quality", "subsampling")
     readers = (IMAGECODECS, LIBJPEG)
     writers: ClassVar[tuple[Backend, ...]] = (IMAGECODECS,)
@@ -74,7 +75,7 @@ class _Jpeg(LibraryCodec):
 
         words = f"JPEG quality {quality}" + (f", {layout.photometric}" if color else "")
         return LibraryEncoder(
-            source, layout, code, pattern=True, method="ISO_10918_1", description=words
+            source, layout, code, pattern=True, method=self.method, description=words
         )
 
     def decode_by(

@@ -114,6 +114,7 @@ class JPEG2000(JPEG2000Lossless):
     """
 
     keyword = "JPEG2000"
+    method = "ISO_15444_1"
     uid = "1.2.840.10008.1.2.4.91"
     lossless = False
     options = ("quality", "ratio")
@@ -144,7 +145,7 @@ class JPEG2000(JPEG2000Lossless):
             source,
             source.replace(photometric="YBR_ICT") if rgb else source,
             code,
-            method="ISO_15444_1",
+            method=self.method,
             description=f"JPEG 2000 {words}",
         )
 

@@ -56,6 +56,7 @@ class JPEGLSNearLossless(JPEGLSLossless):
     """
 
     keyword = "JPEGLSNearLossless"
+    method = "ISO_14495_1"
     uid = "1.2.840.10008.1.2.4.81"
     lossless = False
     options: tuple[str, ...] = ("near", "backend")
@@ -76,6 +77,6 @@ class JPEGLSNearLossless(JPEGLSLossless):
         return RasterEncoder(
             source,
             JPEGLSEncoder(*arguments(source), near=near),
-            method="ISO_14495_1",
+            method=self.method,
             description=f"JPEG-LS with a maximum error of {near}",
         )

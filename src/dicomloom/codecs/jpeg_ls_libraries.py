@@ -101,6 +101,7 @@ class JPEGLSNearLossless(JPEGLSLossless):
     """
 
     keyword = "JPEGLSNearLossless"
+    method = "ISO_14495_1"
     uid = "1.2.840.10008.1.2.4.81"
     lossless = False
     options: tuple[str, ...] = ("near",)
@@ -126,7 +127,7 @@ class JPEGLSNearLossless(JPEGLSLossless):
             source,
             code,
             pattern=True,
-            method="ISO_14495_1",
+            method=self.method,
             description=f"JPEG-LS with a maximum error of {near}",
         )
 

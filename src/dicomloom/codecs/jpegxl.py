@@ -98,6 +98,7 @@ class JPEGXL(JPEGXLLossless):
     """
 
     keyword = "JPEGXL"
+    method = "ISO_18181_1"
     uid = "1.2.840.10008.1.2.4.112"
     lossless = False
     options = ("quality", "distance", "effort")
@@ -121,7 +122,7 @@ class JPEGXL(JPEGXLLossless):
             source.replace(photometric="XYB") if color else source,
             self._coder(source, settings),
             pattern=True,
-            method="ISO_18181_1",
+            method=self.method,
             description=f"JPEG XL at distance {distance:g}",
         )
 
@@ -145,6 +146,7 @@ class JPEGXLJPEGRecompression(JPEGXLLossless):
     """
 
     keyword = "JPEGXLJPEGRecompression"
+    method = "ISO_10918_1"  # of the JPEG stream: recompression loses nothing
     uid = "1.2.840.10008.1.2.4.111"
     lossless = False
     options = ("quality",)
@@ -162,7 +164,7 @@ class JPEGXLJPEGRecompression(JPEGXLLossless):
             return self.recompress(inner.encode(array.data)[0])
 
         words = f"{inner.description}, recompressed without further loss as JPEG XL"
-        return LibraryEncoder(source, inner.layout, code, method=inner.method, description=words)
+        return LibraryEncoder(source, inner.layout, code, method=self.method, description=words)
 
     def recoder_from(self, source: str) -> Callable[[Buffer], Buffer] | None:
         """Return `recompress` for JPEG baseline."""

@@ -78,7 +78,8 @@ class CodedPicture(NamedTuple):
     @property
     def method(self) -> str:
         """LossyImageCompressionMethod (PS3.3 C.7.6.1.1.5.1)."""
-        return _METHODS[self.format]
+        recompressed = self.syntax == "JPEGXLJPEGRecompression"  # JPEG lost, JPEG XL did not
+        return _METHODS["JPEG" if recompressed else self.format]
 
     @property
     def ratio(self) -> float:

@@ -52,10 +52,9 @@ class Kind(NamedTuple):
                     "(PS3.3 A.8.2 to A.8.5)"
                 )
             return _CLASSES + _MULTI_FRAME_SC[samples, bits]
-        if bits not in (8, 16) or (bits == 16 and samples > 1):
+        if bits != 8:
             raise UnsupportedError(
-                f"{self.words} has gray or color of 8 bits, or gray of 16, not {samples} samples "
-                f"of {bits}: try sc"
+                f"{self.words} has samples of 8 bits, not of {bits} (PS3.3 C.8.12.1): try sc"
             )
         return _CLASSES + self.image
 
@@ -63,11 +62,6 @@ class Kind(NamedTuple):
     def several_frames(self) -> bool:
         """Whether its image objects may have more than one frame."""
         return self.name == "sc"
-
-    @property
-    def visible_light(self) -> bool:
-        """Whether the VL Image module (PS3.3 C.8.12.1) is part of it."""
-        return bool(self.image) and self.name != "sc"
 
     @property
     def video_class(self) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dicomloom.dicomize.icc import srgb
 from dicomloom.errors import TagError
+from dicomloom.frames.output import new_uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,11 +63,11 @@ def refuse_derived(attributes: Iterable[str]) -> None:
 def complete(dataset: Dataset, kind: Kind, defaults: Mapping[str, object], now: datetime) -> None:
     """Add what is missing: first the given defaults, then what every object has.
 
-    Attributes that are there stay as they are; those of type 2 become empty.
+    Attributes that have a value keep it; those of type 2 become empty.
     """
     date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     made: dict[str, object] = {
-        **defaults,
+        **dict.fromkeys(_ALWAYS),
         "Modality": kind.modality,
         "SeriesNumber": "1",
         "InstanceNumber": "1",
@@ -73,16 +75,18 @@ def complete(dataset: Dataset, kind: Kind, defaults: Mapping[str, object], now: 
         "ContentTime": time,
         "InstanceCreationDate": date,
         "InstanceCreationTime": time,
-        **dict.fromkeys(_ALWAYS),
+        **defaults,
     }
     for keyword, value in made.items():
-        if keyword not in dataset:
+        if keyword not in dataset or (value and dataset[keyword].is_empty):
             setattr(dataset, keyword, value)
+    if "ImageLaterality" in dataset:
+        del dataset.Laterality
 
 
 def image_defaults(kind: Kind, *, frames: int, samples: int, bits: int) -> dict[str, object]:
     """Return what images of a kind have by default."""
-    made: dict[str, object] = {"PatientOrientation": None}
+    made: dict[str, object] = {"PatientOrientation": None, "Laterality": None}
     if kind.name == "sc":
         made |= {"ConversionType": "WSD", "ImageType": ["DERIVED", "SECONDARY"]}
         if frames > 1 or bits == 1:
@@ -96,12 +100,12 @@ def image_defaults(kind: Kind, *, frames: int, samples: int, bits: int) -> dict[
 
 
 def _multi_frame(frames: int, samples: int, bits: int) -> dict[str, object]:
-    made: dict[str, object] = {"BurnedInAnnotation": "NO"}
+    made: dict[str, object] = {"BurnedInAnnotation": "NO", "NumberOfFrames": str(frames)}
     # PS3.3 C.8.6.3: frames need an order. Pages have numbers.
-    if frames <= _MOST_PAGES:
+    if 1 < frames <= _MOST_PAGES:
         made["FrameIncrementPointer"] = _PAGE_NUMBERS
         made["PageNumberVector"] = [str(number + 1) for number in range(frames)]
-    else:
+    elif frames > 1:
         made |= {"FrameIncrementPointer": _FRAME_TIME, "FrameTime": "40"}
     if samples == 1 and bits > 1:
         made |= {
@@ -114,8 +118,20 @@ def _multi_frame(frames: int, samples: int, bits: int) -> dict[str, object]:
 
 
 def _dermoscopy() -> dict[str, object]:
+    """Return the modules Frame of Reference and Dermoscopic Image.
+
+    A picture may show what its patient is known by: RecognizableVisualFeatures is YES unless it is
+    set, the side that is safe.
+    """
     return {
+        "FrameOfReferenceUID": new_uid(),
+        "PositionReferenceIndicator": None,
         "AnatomicRegionSequence": [_code("39937001", "SCT", "Skin")],
+        "RecognizableVisualFeatures": "YES",
+        "LightSourcePolarization": None,
+        "EmitterColorTemperature": None,
+        "ContactMethod": None,
+        "OpticalMagnificationFactor": None,
         **_equipment(),
     }
 
@@ -127,6 +143,7 @@ def video_defaults() -> dict[str, object]:
         "AcquisitionContextSequence": [],
         "AcquisitionDateTime": None,
         "PatientOrientation": None,
+        "Laterality": None,
         "BurnedInAnnotation": "NO",
     }
 
@@ -137,24 +154,21 @@ def document_defaults(kind: Kind) -> dict[str, object]:
     A document may name the patient on any page: BurnedInAnnotation is YES unless it is set.
     """
     made: dict[str, object] = {
-        "ConversionType": "WSD",
         "BurnedInAnnotation": "YES",
         "DocumentTitle": None,
         "ConceptNameCodeSequence": [],
         "AcquisitionDateTime": None,
     }
-    if kind.modality == "M3D":
-        from dicomloom.frames.output import new_uid
-
+    if kind.modality != "M3D":
+        return {"ConversionType": "WSD", **made}
+    # A model has no unit of its own; programs that print models take mm.
+    made |= {"MeasurementUnitsCodeSequence": [_code("mm", "UCUM", "mm")], **_equipment()}
+    if kind.name != "stl":
+        made["ICCProfile"] = srgb()
+    if kind.name != "mtl":
         made |= {
             "FrameOfReferenceUID": new_uid(),
             "PositionReferenceIndicator": None,
-            **_equipment(),
-        }
-    if kind.name in ("stl", "obj"):
-        # A model has no unit of its own; programs that print them take mm.
-        made |= {
-            "MeasurementUnitsCodeSequence": [_code("mm", "UCUM", "mm")],
             "ModelModification": "NO",
             "ModelMirroring": "NO",
             "ModelUsageCodeSequence": [_code("129013", "DCM", "Planning Intent")],

@@ -162,7 +162,8 @@ def dicomize(
         "attributes": attributes,
     }
     several = not isinstance(source, str | os.PathLike)
-    sources = [os.fspath(path) for path in (source if several else [source])]  # type: ignore[union-attr,list-item]
+    given = (source,) if isinstance(source, str | os.PathLike) else source
+    sources = [os.fspath(path) for path in given]
     if target is None:
         return _in_memory(sources, several, options)
     folder = os.path.isdir(target)
@@ -185,7 +186,7 @@ def _in_memory(
         for one in made:
             for note in one.notes:
                 warnings.warn(f"{one.sources[0]}: {note}", ConversionWarning, stacklevel=3)
-        read = [pydicom.dcmread(one.path) for one in made]
+        read: list[Dataset] = [pydicom.dcmread(one.path) for one in made]
     return read if several or len(read) > 1 else read[0]
 
 
@@ -374,8 +375,7 @@ def _notes(one: Planned) -> tuple[str, ...]:
             turned
         )
     if isinstance(one.content, Document):
-        pages = one.content.pages
-        return (f"{pages} pages: no attribute of DICOM has their number",) * bool(pages)
+        return ()
     notes = list(dict.fromkeys(note for still in one.content for note in still.notes))
     exif = one.content[0].exif
     if exif is not None and exif.orientation > 1:
@@ -392,17 +392,17 @@ def _notes(one: Planned) -> tuple[str, ...]:
 def _write(one: Planned, name: str, dataset: Dataset, wanted: str | None, upright: bool) -> Made:
     content = one.content
     frames = 0
+    sources: tuple[str, ...] = (one.path,)
     try:
         if isinstance(content, VideoStream):
             syntax = transfer_syntax_of(content)
             _must_keep(wanted, syntax, "a video")
             write_video(name, dataset, one.path, syntax)
-            frames, sources = content.frames, (one.path,)
+            frames = content.frames
         elif isinstance(content, Document):
             syntax = "ExplicitVRLittleEndian"
             _must_keep(wanted, syntax, "a document")
             write_document(name, dataset, one.path)
-            sources = (one.path,)
         else:
             syntax = wanted or content[0].shape.syntax or "ExplicitVRLittleEndian"
             _write_stills(name, dataset, content, syntax, upright)

@@ -120,7 +120,8 @@ def _kind(asked: str, found: str) -> Kind:
     if asked == "auto":
         return KINDS[found]
     kind = KINDS[asked]
-    if (found == "video" and not kind.video) or (found != "video" and asked != found):
+    fits = bool(kind.video) if found == "video" else asked == found
+    if not fits:
         raise UnsupportedError(f"this is {found}, which does not become {kind.words} ({asked})")
     return kind
 
@@ -168,7 +169,8 @@ def _pages(path: str, upright: bool, coded: CodedPicture | None) -> Iterator[Sti
     if coded is not None and coded.signed:
         raise UnsupportedError(f"{coded.unfit}, of signed samples: store it with other samples")
     facts = facts_of(path)
-    exif, notes = _exif(facts, coded), ()
+    exif = _exif(facts, coded)
+    notes: tuple[str, ...] = ()
     if coded is not None:
         notes = (f"{coded.unfit or 'a picture to be turned'}: decoded, and stored without loss",)
     for number, page in enumerate(pages(path, upright=upright)):

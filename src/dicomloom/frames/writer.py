@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from typing_extensions import Buffer
 
+    from dicomloom.frames.header import Header
     from dicomloom.frames.sources import Source, StrPath
 
 Coded = list[Sequence["Buffer"]]
@@ -62,7 +63,7 @@ def coder(encoder: Encoder) -> Callable[[Batch], Coded]:
             raise
 
     def work(batch: Batch) -> Coded:
-        if batch.frames == 0:
+        if batch.frames == 0:  # behind raw frames
             return [[batch.data]]
         if batch.frames == 1:
             return [code(batch.data, batch.first)]
@@ -354,7 +355,7 @@ class FrameWriter:
             self._max_memory,
         )
         if coded and not self._codec.lossless:
-            _mark_acquired(self._header, self._codec.encoder(layout))
+            _mark_acquired(self._header, self._codec.method)
         self._output.begin(
             self._header,
             written,
@@ -368,7 +369,18 @@ class FrameWriter:
         codec, options = self._codec, self._options
 
         def make_work() -> Callable[[Batch], Coded]:
-            return coder(codec.encoder(layout, **options))
+            if not coded:
+                return coder(codec.encoder(layout, **options))
+            made: list[Callable[[Batch], Coded]] = []
+
+            def work(batch: Batch) -> Coded:
+                if batch.frames == 0:
+                    return [[batch.data]]
+                # Only a raw frame behind coded ones needs an encoder, which may not be there.
+                made[:] = made or [coder(codec.encoder(layout, **options))]
+                return made[0](batch)
+
+            return work
 
         self._job.pipeline = Pipeline(
             make_work, self._output.append, workers=plan.workers, depth=plan.depth
@@ -458,11 +470,8 @@ def _read_fully(file: SupportsRead, size: int) -> bytes:
     return data
 
 
-def _mark_acquired(header: object, encoder: Encoder) -> None:
-    from dicomloom.frames.header import Header
-
-    assert isinstance(header, Header)
+def _mark_acquired(header: Header, method: str | None) -> None:
     if header.text("LossyImageCompression") is None:
         header.put("LossyImageCompression", "01")
-    if header.text("LossyImageCompressionMethod") is None and encoder.method:
-        header.put("LossyImageCompressionMethod", encoder.method)
+    if header.text("LossyImageCompressionMethod") is None and method:
+        header.put("LossyImageCompressionMethod", method)
