@@ -137,8 +137,12 @@ def _dermoscopy() -> dict[str, object]:
 
 
 def video_defaults() -> dict[str, object]:
-    """Return what videos have by default."""
+    """Return what videos have by default.
+
+    The VL Image module asks for a region of the body (PS3.3 C.8.12.1): Unknown is honest.
+    """
     return {
+        "AnatomicRegionSequence": [_code("261665006", "SCT", "Unknown")],
         "ImageType": ["ORIGINAL", "PRIMARY"],
         "AcquisitionContextSequence": [],
         "AcquisitionDateTime": None,
