@@ -1,4 +1,4 @@
-"""The attributes of an object: what its source says, what the caller says, what its IOD asks for."""
+"""The attributes of an object: what its source, its caller and its IOD say."""
 
 from __future__ import annotations
 
