@@ -217,27 +217,24 @@ def _check_count(element: DataElement, vm: str, name: str) -> None:
     first, _, last = vm.partition(" ")[0].partition("-")
     least, most = int(first), last or first
     step = int(most[:-1] or 1) if most.endswith("n") else 1
-    if (
-        element.VM < least
-        or (most.isdigit() and element.VM > int(most))
-        or (element.VM - least) % step
-    ):
+    count = element.VM
+    if count < least or (most.isdigit() and count > int(most)) or (count - least) % step:
         raise TagError(
             f"{name} has {element.VM} values, expected {vm} (PS3.6)", tag=int(element.tag)
         )
 
 
 def _refused(name: str, vr: str, value: object, reason: str, tag: int) -> TagError:
-    if reason.startswith("Invalid value"):
+    if reason.startswith(("Invalid value", "Unable to", "The value length", "The number of PN")):
         reason = _RULES.get(vr, reason)
     return TagError(f"{name} cannot be {value!r:.80}: no value of VR {vr} ({reason})", tag=tag)
 
 
 def _read(vr: str, value: object) -> Any:
-    if vr == "DS" and isinstance(value, float):
-        from pydicom.valuerep import format_number_as_ds
-
-        return format_number_as_ds(float(value))  # 1/3 has more digits than DS holds
+    if vr == "DS" and isinstance(value, list | tuple):
+        return [_decimal(one) for one in value]
+    if vr == "DS":
+        value = _decimal(value)
     if not isinstance(value, str):
         return value
     if vr in _ONE_VALUE:
@@ -250,6 +247,13 @@ def _read(vr: str, value: object) -> Any:
     if len(parts) == 1:
         return parts[0]
     return parts or None
+
+
+def _decimal(value: object) -> object:
+    """Round a float to what DS holds: 1/3 has more digits."""
+    from pydicom.valuerep import format_number_as_ds
+
+    return format_number_as_ds(float(value)) if isinstance(value, float) else value
 
 
 def _number(vr: str, text: str) -> int | float:
