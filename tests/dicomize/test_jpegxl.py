@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dicomloom.dicomize.boxes import boxes
 from dicomloom.dicomize.coded import read_coded
 from dicomloom.dicomize.icc import srgb
 from dicomloom.errors import CorruptError, DicomloomError, UnsupportedError
@@ -32,7 +33,9 @@ def jpeg(orientation=1, gps=False, **options) -> bytes:
         exif[ORIENTATION] = orientation
     if gps:
         exif[GPS_IFD] = {1: "N", 2: (52.0, 31.0, 7.0)}
-    module.fromarray(scene()).save(into, "JPEG", exif=exif, **options)
+    if len(exif):
+        options["exif"] = exif
+    module.fromarray(scene()).save(into, "JPEG", **options)
     return into.getvalue()
 
 
@@ -116,19 +119,29 @@ def test_a_recompressed_jpeg_comes_back(cjxl, tmp_path):
 def test_the_samples_of_a_jpeg_are_not_lossless(cjxl):
     """Without its box jbrd a recompressed JPEG is a stream without XYB, and lossy all the same."""
     data = cjxl(jpeg(), "--lossless_jpeg=1")
-    at = data.index(b"jxlc") if b"jxlc" in data else data.index(b"jxlp")
-    length = int.from_bytes(data[at - 4 : at], "big")
-    bare = data[at + 4 : at - 4 + length if length else None]
-    bare = bare if b"jxlc" in data else bare[4:]
+    bare = b"".join(body[4:] for kind, body in boxes(data) if kind == b"jxlp")
+    bare = bare or dict(boxes(data))[b"jxlc"]
     found = read_coded(bare)
     assert (found.syntax, found.lossy) == ("JPEGXL", True)
     assert decoded(bare).shape == scene().shape
 
 
 def test_positions_in_a_recompressed_jpeg_are_refused(cjxl):
-    for arguments in (("--compress_boxes=0",), ("--compress_boxes=1",)):
+    """Seen in its EXIF or XMP, or not to be seen, because the box is compressed."""
+    data = cjxl(jpeg(), "--lossless_jpeg=1")
+    assert read_coded(data).stream == data
+    tiff = jpeg(gps=True).partition(b"Exif\0\0")[2]
+    for kind, body in (
+        (b"Exif", bytes(4) + tiff),
+        (b"Exif", bytes(4) + b"not TIFF"),
+        (b"xml ", b"<exif:GPSLatitude>"),
+        (b"brob", b"xml \x0b"),
+    ):
         with pytest.raises(UnsupportedError, match=r"where it was taken.*djxl"):
-            read_coded(cjxl(jpeg(gps=True), "--lossless_jpeg=1", *arguments))
+            read_coded(data + struct.pack(">L", 8 + len(body)) + kind + body)
+    harmless = bytes(4) + jpeg(orientation=3).partition(b"Exif\0\0")[2].partition(b"\xff\xdb")[0]
+    box = struct.pack(">L", 8 + len(harmless)) + b"Exif" + harmless
+    assert read_coded(data + box).stream == data + box
 
 
 def test_metadata_of_a_container_are_left_out(cjxl):
@@ -157,17 +170,26 @@ def test_decoders_turn_what_a_codestream_says_to_turn(cjxl):
         read_coded(data)
 
 
-def test_a_profile_hides_whether_something_was_lost(cjxl, tmp_path):
-    """It stands, coded, before the frame: nothing is claimed."""
-    profile = srgb().replace(b"para\0\0\0\0\0\3", b"para\0\0\0\0\0\4", 1)
-    path = tmp_path / "in.png"
-    peer_module("PIL.Image").fromarray(scene()).save(path, icc_profile=srgb())
-    target = tmp_path / "b.jxl"
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (b"", b"", "JPEGXLLossless"),
+        # Other primaries have a place in the header; a curve like no other needs the profile.
+        (bytes.fromhex("00006fa2"), bytes.fromhex("00009fa2"), "JPEGXLLossless"),
+        (bytes.fromhex("00026666"), bytes.fromhex("00019999"), "JPEGXL"),
+    ],
+)
+def test_color_before_the_frame(tmp_path, old, new, expected):
+    """A profile is coded itself: what stands behind it is not reached, and nothing is claimed."""
+    path, target = tmp_path / "in.png", tmp_path / "out.jxl"
+    profile = srgb()
+    assert old in profile
+    image = peer_module("PIL.Image").fromarray(scene())
+    image.save(path, icc_profile=profile.replace(old, new, 1) if old else profile)
     subprocess.run([peer("cjxl"), path, target, "-d", "0"], check=True, capture_output=True)
     found = read_coded(target.read_bytes())
-    assert found.syntax in ("JPEGXL", "JPEGXLLossless")
-    assert found.lossy == (found.syntax == "JPEGXL")
-    assert profile
+    assert (found.syntax, found.lossy) == (expected, expected == "JPEGXL")
+    assert np.array_equal(decoded(found.stream), scene())
 
 
 def test_cut_and_mangled(cjxl):

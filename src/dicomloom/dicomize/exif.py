@@ -7,6 +7,7 @@ carried over.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from dicomloom.errors import CorruptError
 
 _EXIF, _GPS = 0x8769, 0x8825
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8, 13: 4}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _MOST_ENTRIES = 1000
 _MOST_VALUE = 1024
 _ORIENTATION = 0x0112
@@ -101,11 +102,12 @@ class _Directory(NamedTuple):
 
     def number(self, tag: int) -> float | None:
         kind, count, data = self.entries.get(tag, (0, 0, b""))
-        code = {1: "B", 3: "H", 4: "L", 9: "l", 13: "L"}.get(kind)
+        code = {1: "B", 3: "H", 4: "L", 9: "l", 11: "f", 12: "d", 13: "L"}.get(kind)
         if count < 1:
             return None
         if code:
-            return float(struct.unpack_from(self.order + code, data)[0])
+            number = float(struct.unpack_from(self.order + code, data)[0])
+            return number if math.isfinite(number) else None
         if kind in (5, 10):
             over, under = struct.unpack_from(self.order + ("LL" if kind == 5 else "ll"), data)
             return over / under if under else None
