@@ -299,9 +299,7 @@ def jp2(codestream: bytes, *inner: bytes) -> bytes:
 
 def test_jp2_of_ycc_palette_and_turned_channels():
     codecs = peer_module("imagecodecs")
-    plain = codecs.jpeg2k_encode(
-        scene(), codecformat="j2k", reversible=True, level=0, mct=False
-    )
+    plain = codecs.jpeg2k_encode(scene(), codecformat="j2k", reversible=True, level=0, mct=False)
     ycc = b"colr\1\0\0\0\0\0\x12"
     assert read_coded(jp2(plain, ycc)).photometric == "YBR_FULL"
     assert read_coded(plain).photometric == "RGB"
@@ -312,7 +310,9 @@ def test_jp2_of_ycc_palette_and_turned_channels():
     assert "palette" in read_coded(jp2(gray, b"pclr\0\2\3\7\7\7" + bytes(6))).unfit
     order = [struct.pack(">HHH", n, 0, c) for n, c in ((0, 3), (1, 2), (2, 1))]
     assert "order" in read_coded(jp2(plain, b"cdef\0\3" + b"".join(order))).unfit
-    assert read_coded(jp2(plain, b"cdef\0\3" + struct.pack(">9H", 0, 0, 1, 1, 0, 2, 2, 0, 3))).syntax
+    assert read_coded(
+        jp2(plain, b"cdef\0\3" + struct.pack(">9H", 0, 0, 1, 1, 0, 2, 2, 0, 3))
+    ).syntax
 
 
 def test_htj2k():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -54,8 +55,11 @@ TAKEN = {
 @pytest.mark.parametrize("rational", [False, True])
 def test_what_pillow_writes(order, rational):
     """Real numbers as rationals, as CIPA DC-008 has them, or as doubles, as Pillow has it."""
-    number = peer_module("PIL.TiffImagePlugin").IFDRational if rational else float
-    taken = {tag: number(v) if isinstance(v, float) else v for tag, v in TAKEN.items()}
+    taken = dict(TAKEN)
+    for tag, value in TAKEN.items():
+        if rational and isinstance(value, float):
+            parts = Fraction(str(value)).as_integer_ratio()
+            taken[tag] = peer_module("PIL.TiffImagePlugin").IFDRational(*parts)
     data = written(MAIN, taken, order=order)
     assert data[:2] == (b"II" if order == "<" else b"MM")
     found = read_exif(data)

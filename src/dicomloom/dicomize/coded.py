@@ -387,6 +387,9 @@ def _jpeg_xl(data: bytes) -> CodedPicture:
     else:
         syntax = "JPEGXLLossless" if stored.lossless else "JPEGXL"
         photometric = "XYB" if found.details["xyb"] else "RGB"
+    notes = stored.notes
+    if not (stored.recompressed or stored.lossless or found.details["xyb"]):
+        notes += ("taken as lossy: its header does not show that nothing was lost",)
     return CodedPicture(
         "JPEG XL",
         syntax,
@@ -401,5 +404,5 @@ def _jpeg_xl(data: bytes) -> CodedPicture:
         not stored.lossless,
         None,
         None,
-        stored.notes,
+        notes,
     )
