@@ -158,7 +158,7 @@ def read_data_set(source: StrPath | Dataset) -> Dataset:
         A deflated data set, or JSON, is larger than a header ever is.
     """
     from pydicom import Dataset, dcmread
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     if isinstance(source, Dataset):
         return source
@@ -181,8 +181,9 @@ def read_data_set(source: StrPath | Dataset) -> Dataset:
         ) from error
     except DicomloomError:
         raise
-    except _BROKEN as error:
-        raise CorruptError(f"the data set cannot be read: {error}", path=path) from error
+    except (*_BROKEN, BytesLengthException) as error:
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise CorruptError(f"the data set cannot be read: {said}", path=path) from error
 
 
 def _refuse_bomb(path: str) -> None:
@@ -214,6 +215,7 @@ def _json(path: str) -> Dataset:
     import json
 
     from pydicom import Dataset
+    from pydicom.valuerep import STANDARD_VR
 
     with open(path, encoding="utf-8-sig") as file:
         if os.fstat(file.fileno()).st_size > _MOST_JSON:
@@ -226,7 +228,11 @@ def _json(path: str) -> Dataset:
                 item = item[0]
             if not isinstance(item, dict):
                 raise ValueError(f"found {type(item).__name__}, expected an object of tags")
-            return Dataset.from_json(item)
+            read = Dataset.from_json(item)
+            for element in read.iterall():
+                if element.VR not in STANDARD_VR:
+                    raise ValueError(f"{element.tag} is of VR {element.VR}, which is none")
+            return read
         except _BROKEN as error:
             raise CorruptError(
                 f"expected one data set as DICOM JSON (PS3.18 F): {error}", path=path
