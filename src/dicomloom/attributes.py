@@ -225,7 +225,9 @@ def _check_count(element: DataElement, vm: str, name: str) -> None:
 
 
 def _refused(name: str, vr: str, value: object, reason: str, tag: int) -> TagError:
-    if reason.startswith(("Invalid value", "Unable to", "The value length", "The number of PN", "could not")):
+    if reason.startswith(
+        ("Invalid value", "Unable to", "The value length", "The number of PN", "could not")
+    ):
         reason = _RULES.get(vr, reason)
     return TagError(f"{name} cannot be {value!r:.80}: no value of VR {vr} ({reason})", tag=tag)
 

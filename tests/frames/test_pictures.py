@@ -51,7 +51,9 @@ def one(path, **options):
 
 def png(width, height, bits, color, rows=b"", *chunks) -> bytes:
     def chunk(kind, body):
-        return struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
+        return (
+            struct.pack(">L", len(body)) + kind + body + struct.pack(">L", zlib.crc32(kind + body))
+        )
 
     head = struct.pack(">LLBBBBB", width, height, bits, color, 0, 0, 0)
     parts = [(b"IHDR", head), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from typing_extensions import Buffer
 
-_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP")
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")  # MPO is opened as JPEG
 _LARGEST = 65535  # Rows and Columns are of VR US
 _MOST_CHUNKS = 1000
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF
