@@ -485,7 +485,7 @@ def test_build_from_images(tmp_path):
     assert np.array_equal(pydicom.dcmread(out).pixel_array, shown)
 
     image.fromarray(np.dstack([color, color[..., :1]])).save(tmp_path / "alpha.png")
-    fails(20, "build", out, tmp_path / "alpha.png", says="mode RGBA")
+    fails(20, "build", out, tmp_path / "alpha.png", says="blended with white")
     image.fromarray(gray[0][:10]).save(tmp_path / "small.png")
     done = fails(20, "build", out, tmp_path / "0.png", tmp_path / "small.png")
     assert "(10, 30)" in done.stderr

@@ -54,10 +54,7 @@ def data_set(
         put(made, keyword, value)
     if "SOPInstanceUID" not in made:
         made.SOPInstanceUID = new_uid()
-    modality = made.get("Modality")
     modules.complete(made, one.kind, defaults, now)
-    if not modality or ("Modality" not in attributes and identity.series is None):
-        made.Modality = attributes.get("Modality") or one.kind.modality
     return made
 
 
