@@ -21,7 +21,6 @@ from dicomloom.errors import ConversionWarning, DicomloomError, PixelError, Unsu
 from dicomloom.frames.output import new_uid
 
 if TYPE_CHECKING:
-
     from pydicom import Dataset
 
 StrPath = str | os.PathLike[str]
