@@ -38,7 +38,7 @@ _PATIENT = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's arguments."""
     parser.add_argument(
-        "paths", nargs="+", metavar="IN... OUT", help="sources, and the file to write"
+        "paths", nargs="+", metavar="PATH", help="sources and, without -d, the file to write"
     )
     parser.add_argument(
         "-d", "--directory", metavar="DIR", help="write into this folder, named after the sources"
