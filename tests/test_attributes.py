@@ -93,7 +93,9 @@ def test_what_is_taken_can_be_written_and_read(vr, text):
         assert str(after or "") == before.rstrip(" ") or str(after or "").strip() == before.strip()
     elif vr == "FL" and before is not None:
         assert after == pytest.approx(before, rel=1e-6, abs=1e-37, nan_ok=True)
-    elif before is not None and before == before:
+    elif vr == "FD" and before is not None:
+        assert after == pytest.approx(before, rel=0, abs=0, nan_ok=True)
+    elif before is not None:
         assert after == before
 
 

@@ -1,6 +1,5 @@
 """transcode, build, frames, frame, codecs, recover: as a shell sees them."""
 
-import contextlib
 import io
 import json
 import os
@@ -15,9 +14,9 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 
 from dicomloom import FrameReader
-from dicomloom.cli.main import main
 from faults import OLD, native_object, noise, unfinished
 from faults import command as shell
+from shell import command, fails, works
 
 CT = get_testdata_file("CT_small.dcm")
 
@@ -27,40 +26,6 @@ def source(tmp_path):
     folder = tmp_path / "source"
     folder.mkdir()
     return native_object(folder / "in.dcm", noise(10, 32, 48))
-
-
-def command(*arguments, text=True, **options):
-    """Run `dicomloom`: in this process, where that can be; a hundred others would take a minute."""
-    if options:
-        return shell(*arguments, text=text, **options)
-    streams = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
-    with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
-        try:
-            code = main(list(map(str, arguments)))
-        except SystemExit as end:
-            code = end.code
-    for stream in streams:
-        stream.flush()
-    out, error = (stream.buffer.getvalue() for stream in streams)
-    if text:
-        out, error = out.decode(), error.decode()
-    return subprocess.CompletedProcess(arguments, code, out, error)
-
-
-def fails(code, *arguments, says="", **options):
-    """Run; the exit code is this one, stderr says so in a line, and nothing is on stdout."""
-    done = command(*arguments, **options)
-    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
-    assert says in done.stderr
-    assert not done.stdout
-    return done
-
-
-def works(*arguments, **options):
-    done = command(*arguments, **options)
-    error = done.stderr if isinstance(done.stderr, str) else done.stderr.decode()
-    assert done.returncode == 0, error
-    return done
 
 
 # --- transcode ---
@@ -485,7 +450,7 @@ def test_build_from_images(tmp_path):
     assert np.array_equal(pydicom.dcmread(out).pixel_array, shown)
 
     image.fromarray(np.dstack([color, color[..., :1]])).save(tmp_path / "alpha.png")
-    fails(20, "build", out, tmp_path / "alpha.png", says="mode RGBA")
+    fails(20, "build", out, tmp_path / "alpha.png", says="blended with white")
     image.fromarray(gray[0][:10]).save(tmp_path / "small.png")
     done = fails(20, "build", out, tmp_path / "0.png", tmp_path / "small.png")
     assert "(10, 30)" in done.stderr

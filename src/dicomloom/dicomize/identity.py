@@ -133,6 +133,7 @@ def identity_of(
     number = 1
     if series_of is not None:
         series, modality = base.get("SeriesInstanceUID"), base.get("Modality")
+        base.pop("Modality", None)
         number = _number_of(patients[-1][1]) + 1
     if not base.get("StudyInstanceUID"):
         base.StudyInstanceUID = new_uid()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dicomloom.errors import (
@@ -136,12 +136,16 @@ def facts_of(path: str) -> Facts:
         )
 
 
-def pages(path: str, *, upright: bool = False) -> Iterator[Page]:
+def pages(
+    path: str, numbers: Iterable[int] | None = None, *, upright: bool = False
+) -> Iterator[Page]:
     """Read the pages of a picture, one at a time.
 
     Parameters
     ----------
     path : str
+    numbers : iterable of int, optional
+        Which ones, counted from 0; all of them by default.
     upright : bool
         Turn them as EXIF says.
 
@@ -156,7 +160,7 @@ def pages(path: str, *, upright: bool = False) -> Iterator[Page]:
     with _opened(path) as picture:
         with _told(path):
             count = _count(picture)
-        for number in range(count):
+        for number in numbers or range(count):
             with _told(path, f"page {number + 1} of "):
                 picture.seek(number)
                 page = _page(picture, upright)

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dicomloom.errors import DicomloomError, TagError
-from dicomloom.geometry.attributes import Frame, frames_of, path_of, read
 from dicomloom.geometry.directions import checked_directions, cross
+from dicomloom.geometry.frame import Frame, frames_of, path_of, read
 from dicomloom.geometry.values import (
     Vector,
     Where,
@@ -154,7 +154,7 @@ def _of_row(row: dict[str, Any]) -> Iterator[Found]:
     if row["Status"] != "OK":
         yield Unplaced(path, str(row["Error"]), False)
         return
-    if row["PerFrameFunctionalGroupsSequence"] or str(row["NumberOfFrames"] or "1") not in "1":
+    if row["PerFrameFunctionalGroupsSequence"] or str(row["NumberOfFrames"] or 1) != "1":
         yield from of_dataset(path)
         return
     where = Where(path)

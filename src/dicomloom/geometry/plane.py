@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dicomloom.errors import DicomloomWarning, UnsupportedError
-from dicomloom.geometry.attributes import Frame, frames_of, path_of, read
 from dicomloom.geometry.directions import (
     LEAN_DEGREES,
     Breast,
@@ -22,6 +21,7 @@ from dicomloom.geometry.directions import (
     patient_position,
     stated_letters,
 )
+from dicomloom.geometry.frame import Frame, frames_of, path_of, read
 from dicomloom.geometry.values import Vector, Where, items_of, text_of, value_of
 from dicomloom.tags import parse_tag
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dicomloom.errors import PixelError, UnsupportedError
-from dicomloom.geometry.attributes import path_of
+from dicomloom.geometry.frame import path_of
 from dicomloom.geometry.images import Slice
 from dicomloom.geometry.values import Where, items_of, vector_of
 from dicomloom.tags import parse_tag
