@@ -315,6 +315,18 @@ def test_jp2_of_ycc_palette_and_turned_channels():
     ).syntax
 
 
+@pytest.mark.parametrize(("bits", "stored"), [(1, False), (2, True), (12, True), (16, True)])
+def test_bits_of_jpeg_2000(bits, stored):
+    codecs = peer_module("imagecodecs")
+    pixels = (np.arange(64).reshape(8, 8) * 1021 % 2**bits).astype("u1" if bits <= 8 else "u2")
+    data = codecs.jpeg2k_encode(
+        pixels, codecformat="j2k", reversible=True, level=0, bitspersample=bits
+    )
+    found = read_coded(data)
+    assert (found.bits, found.syntax == "JPEG2000Lossless") == (bits, stored)
+    assert stored or "1 bits a sample" in found.unfit
+
+
 def test_htj2k():
     codecs = peer_module("imagecodecs")
     data = codecs.htj2k_encode(scene((24, 40)), reversible=True)

@@ -42,4 +42,4 @@ def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             )
         yield kind, data[at + head : end]
         at = end
-    raise LimitError(f"more than {_MOST_BOXES} boxes in one another's row")
+    raise LimitError(f"more than {_MOST_BOXES} boxes, one behind the other")

@@ -313,7 +313,7 @@ def _jpeg_2000(data: bytes) -> CodedPicture:
         unfit = f"a JPEG 2000 picture of {samples} components (perhaps with transparency)"
     elif any(pair != (1, 1) for pair in details["sampling"]):  # type: ignore[attr-defined]
         unfit = "a JPEG 2000 picture with subsampled components"
-    elif bits > 16:
+    elif not 2 <= bits <= 16:  # PS3.5 8.2.4 has no BitsAllocated 1
         unfit = f"a JPEG 2000 picture of {bits} bits a sample"
     photometric = "MONOCHROME2"
     if samples == 3:

@@ -160,7 +160,7 @@ def pages(
     with _opened(path) as picture:
         with _told(path):
             count = _count(picture)
-        for number in numbers or range(count):
+        for number in range(count) if numbers is None else numbers:
             with _told(path, f"page {number + 1} of "):
                 picture.seek(number)
                 page = _page(picture, upright)
