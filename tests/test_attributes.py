@@ -67,6 +67,8 @@ def round_trip(dataset: Dataset, syntax=ExplicitVRLittleEndian) -> Dataset:
 
 @settings(max_examples=600, deadline=None)
 @given(st.sampled_from(sorted(OF_VR)), st.text(max_size=70) | st.from_regex(r"[-0-9.+A-Z:/]{0,20}"))
+@example("DS", "0")
+@example("IS", "0")
 @example("AS", "042Y\n")
 @example("AS", "٠٤٢Y")
 @example("DA", "20240101\n")
@@ -187,6 +189,13 @@ def test_numbers_that_ds_does_not_hold_are_rounded():
     assert float(made.SliceThickness) == pytest.approx(1 / 3, abs=1e-13)
     assert all(len(str(value)) <= 16 for value in made.PixelSpacing)
     assert round_trip(made).PixelSpacing == made.PixelSpacing
+
+
+@pytest.mark.parametrize("zero", ["0", 0, 0.0, "-0", "0.0"])
+def test_zero_is_a_value(zero):
+    assert make({"SliceThickness": zero}).SliceThickness == 0
+    if str(zero) == "0":
+        assert make({"InstanceNumber": zero}).InstanceNumber == 0
 
 
 def test_paths():

@@ -164,7 +164,8 @@ def _check(element: DataElement, name: str) -> None:
     values = value if element.VM > 1 and not isinstance(value, str | bytes) else [value]
     try:
         for one in values:
-            said = str(one) if vr in ("DA", "DT", "TM", "IS", "DS", "PN") and one else one
+            wrapped = vr in ("DA", "DT", "TM", "IS", "DS", "PN") and one is not None
+            said = str(one) if wrapped else one  # 0 is a value, too
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 validate_value(vr, said, config.RAISE)

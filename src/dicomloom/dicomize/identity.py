@@ -105,15 +105,8 @@ def identity_of(
     >>> shared.PatientID, shared.StudyInstanceUID, "Rows" in shared
     ('42', '1.2.3', False)
     """
-    from pydicom import Dataset
-
-    base = Dataset()
-    if template is not None:
-        base.update(_template(read_data_set(template)))
-    if any(source is not None for source in (worklist, study_of, series_of)):
-        for keyword in (*PATIENT, *STUDY):
-            if keyword in base:
-                delattr(base, keyword)
+    alone = all(source is None for source in (worklist, study_of, series_of))
+    base = _start(template, alone=alone)
     # Text is kept decoded: the objects choose a character set of their own.
     patients: list[tuple[str, Dataset]] = []
     if worklist is not None:
@@ -141,6 +134,20 @@ def identity_of(
     if study_of is None and series_of is None:
         base.StudyDate, base.StudyTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     return Identity(base, series, modality, number)
+
+
+def _start(template: StrPath | Dataset | None, *, alone: bool) -> Dataset:
+    """Return what a template gives; where others say whose the object is, without its patient."""
+    from pydicom import Dataset
+
+    base = Dataset()
+    if template is not None:
+        base.update(_template(read_data_set(template)))
+    if not alone:
+        for keyword in (*PATIENT, *STUDY):
+            if keyword in base:
+                delattr(base, keyword)
+    return base
 
 
 def _number_of(member: Dataset) -> int:
