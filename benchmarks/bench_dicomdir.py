@@ -32,7 +32,7 @@ _THEIRS = (
 
 def make_disc(folder: Path, files: int) -> Path:
     """Make files whose names are File IDs."""
-    made = make_tree(folder / "tree", files, pixels=64)
+    made = make_tree(folder / "tree", files, pixels=PIXELS)
     for i, each in enumerate(made):
         to = folder / "disc" / f"D{i // 1000:05d}"
         to.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,11 @@ def is_file_id(components: list[str]) -> bool:
     return 1 <= len(components) <= 8 and all(map(_COMPONENT.fullmatch, components))
 
 
+def is_component(name: str) -> bool:
+    """Whether this is one component of a File ID."""
+    return _COMPONENT.fullmatch(name) is not None
+
+
 def is_file_set_id(text: str) -> bool:
     """Whether this is a File-set ID: up to 16 of ``A-Z0-9_`` and space."""
     return _FILE_SET_ID.fullmatch(text) is not None
