@@ -17,6 +17,9 @@ _KEYS = {
 _SEQUENCES = {kind: [key[0] for key in wanted if key[1] == "SQ"] for kind, wanted in _KEYS.items()}
 _TYPES = {kind: element(0x00041430, "CS", kind.encode()) for kind in KEYS}
 
+# Tag, VR, keyword, type, and the column it comes from.
+_Wanted = tuple[int, str, str, int, list[str] | None]
+
 
 class Placed(NamedTuple):
     """A record that refers to a file.
@@ -43,6 +46,7 @@ class Builder:
         self._all = collection
         self._icons = icons
         self._encoded: dict[str, bytes] = {}  # what many records share
+        self._keys: dict[str, list[_Wanted]] = {}
         self.root: list[Record] = []
         self.placed: list[Placed] = []
         self._build()
@@ -141,8 +145,8 @@ class Builder:
         """Encode a record's type and keys; `refer` puts what refers to a file between them."""
         inside = self._sequences(kind, row)
         values: list[tuple[int, str, str | Items]] = []
-        for tag, vr, keyword, need in _KEYS[kind]:
-            value = inside.get(tag, []) if vr == "SQ" else self._all.column(keyword)[row]
+        for tag, vr, keyword, need, column in self._wanted(kind):
+            value = column[row] if column else inside.get(tag, [])
             if not value or not is_value(vr, value):
                 if need == 3:
                     continue
@@ -153,6 +157,16 @@ class Builder:
             values.append((tag, vr, value))
         encoded = keys(values, self._all.column("SpecificCharacterSet")[row])
         return encoded if kind not in LEVELS else _TYPES[kind] + encoded
+
+    def _wanted(self, kind: str) -> list[_Wanted]:
+        made = self._keys.get(kind)
+        if made is None:
+            column = self._all.column
+            made = self._keys[kind] = [
+                (tag, vr, keyword, need, column(keyword) if vr != "SQ" else None)
+                for tag, vr, keyword, need in _KEYS[kind]
+            ]
+        return made
 
     def _sequences(self, kind: str, row: int) -> dict[int, Items]:
         if not _SEQUENCES[kind]:

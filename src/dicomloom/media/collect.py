@@ -62,7 +62,7 @@ class Collection:
         with scan(paths, COLUMNS, threads=jobs) as found:
             self._batches = list(found)
         self._columns: dict[str, list[str]] = {}
-        self._are_uids: dict[str, bool] = {}
+        self._shared_uids: set[str] = set()  # of classes, studies and series
         self.rows = self._collect(skip, profile)
 
     def column(self, name: str) -> list[str]:
@@ -132,10 +132,10 @@ class Collection:
             shared = ("SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
         for keyword in shared:
             uid = self.column(keyword)[row]
-            good = self._are_uids.get(uid)
-            if good is None:
-                good = self._are_uids[uid] = is_uid(uid)
-            if not good:
+            if uid not in self._shared_uids:
+                if is_uid(uid):
+                    self._shared_uids.add(uid)
+                    continue
                 return f"{keyword} is {uid!r} and no UID"
         uid = self._columns["SOPInstanceUID"][row]
         return "" if is_uid(uid) else f"SOPInstanceUID is {uid!r} and no UID"
