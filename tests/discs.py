@@ -9,7 +9,7 @@ from objects import LAYOUTS, image_object, save
 
 def an_object(path, number=1, **attributes):
     """A small object that has every key of every record."""
-    made = image_object(LAYOUTS["8"], [np.zeros((9, 7), "u1")])
+    made = image_object(LAYOUTS["8"], [np.zeros((9, 7), "u1")], Rows=9, Columns=7)
     made.SOPInstanceUID = f"1.2.3.9.{number}"
     made.PatientID, made.PatientName = "P1", "Doe^Jane"
     made.StudyDate, made.StudyTime, made.StudyID = "20240102", "030405", "S1"

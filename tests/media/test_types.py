@@ -9,7 +9,7 @@ from pydicom._uid_dict import UID_dictionary
 
 from dicomloom.media.records import AT_ROOT, KEYS, LEVELS, record_type
 
-# Tables F.5-2 and F.5-27: pydicom takes the UID as given, and asks more of raw data than type 2.
+# pydicom takes the UID as it is, and asks of raw data a number that DCMTK leaves empty as we do.
 EXCEPT = {("STUDY", "StudyInstanceUID"), ("RAW DATA", "InstanceNumber")}
 # In the standard since pydicom's table was made.
 NEWER = {"ANNOTATION", "INVENTORY", "WAVEFORM PRESENTATION"}
