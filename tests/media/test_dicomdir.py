@@ -211,8 +211,14 @@ def test_file_ids_never_lead_out(tmp_path):
         path, wrong = found.find(bad)
         assert path is None, bad
         assert wrong, bad
-    for good in ("SUB\\IM1", "sub/im1", "SUB\\im1"):
+    (root / "INSIDE").symlink_to(root / "SUB")
+    (root / "SUB" / "OUT").symlink_to(tmp_path / "SECRET")
+    assert found.find("SUB\\OUT")[0] is None
+    assert Root(str(root)).find("INSIDE\\IM1")[0] == str(root / "SUB" / "im1")
+    for good in ("SUB\\IM1", "sub/im1", "SUB\\im1", "SUB\\IM1;1"):
         assert found.find(good)[0] == str(root / "SUB" / "im1")
+    (root / "SUB" / "IM1").write_bytes(b"")  # beside im1: the very name goes first
+    assert Root(str(root)).find("SUB\\IM1")[0] == str(root / "SUB" / "IM1")
 
 
 def test_mangled_offsets_list_every_record_once(disc):
