@@ -143,10 +143,10 @@ class Builder:
 
     def _content(self, kind: str, row: int) -> bytes:
         """Encode a record's type and keys; `refer` puts what refers to a file between them."""
-        inside = self._sequences(kind, row)
+        inside = self._sequences(kind, row) if _SEQUENCES[kind] else {}
         values: list[tuple[int, str, str | Items]] = []
         for tag, vr, keyword, need, column in self._wanted(kind):
-            value = column[row] if column else inside.get(tag, [])
+            value = column[row] if column is not None else inside.get(tag, [])
             if not value or not is_value(vr, value):
                 if need == 3:
                     continue
@@ -169,8 +169,6 @@ class Builder:
         return made
 
     def _sequences(self, kind: str, row: int) -> dict[int, Items]:
-        if not _SEQUENCES[kind]:
-            return {}
         try:
             return sequences(self._all.column("Filename")[row], _SEQUENCES[kind])
         except DicomloomError as error:

@@ -165,9 +165,8 @@ class Collection:
         """Note where instances of one patient, study or series differ in what they share."""
         for keyword in keywords:
             values = self.column(keyword)
-            first = values[rows[0]]
-            other = next((row for row in rows if values[row] != first), None)
-            if other is not None:
+            if len(set(map(values.__getitem__, rows))) > 1:
+                other = next(row for row in rows if values[row] != values[rows[0]])
                 message = (
                     f"{keyword} is not that of {self.column('Filename')[rows[0]]}, which is of the "
                     f"same {what}: the record has the latter's"

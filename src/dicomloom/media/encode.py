@@ -120,8 +120,11 @@ def keys(values: list[tuple[int, str, str | Items]], charset: str) -> bytes:
     `charset` is the Specific Character Set of the object; where it cannot be used, ISO_IR 192 is.
     """
     codec, head = "ascii", b""
-    plain = all(isinstance(value, str) and value.isascii() for _, _, value in values)
-    others = [] if plain else [text for text in _texts(values) if not text.isascii()]
+    others: list[str] = []
+    for _, _, value in values:
+        if not isinstance(value, str) or not value.isascii():
+            others = [text for text in _texts(values) if not text.isascii()]
+            break
     if others:
         name = charset.strip()
         if name not in _SINGLE or not all(_fits(text, _SINGLE[name]) for text in others):
