@@ -46,6 +46,7 @@ class Builder:
         self._all = collection
         self._icons = icons
         self._encoded: dict[str, bytes] = {}  # what many records share
+        self._images: dict[str, bytes] = {}
         self._keys: dict[str, list[_Wanted]] = {}
         self.root: list[Record] = []
         self.placed: list[Placed] = []
@@ -134,12 +135,20 @@ class Builder:
         if wanted.get("ContentDate") == 1:
             self._fill(row, "ContentDate", self._all.first(DATES[::-1], row) or "19000101", kind)
             self._fill(row, "ContentTime", self._all.first(TIMES[::-1], row) or "000000", kind)
-        content = self._content(kind, row)
-        if self._icons and kind == "IMAGE":
-            content += self._icon(row)
+        content = self._image(row) if kind == "IMAGE" else self._content(kind, row)
         record = Record(content)
         siblings.append(record)
         self.placed.append(Placed(row, record, place))
+
+    def _image(self, row: int) -> bytes:
+        """Encode an image's only key, which it shares with one image of most other series."""
+        number = self._all.column("InstanceNumber")[row]
+        content = self._images.get(number)
+        if content is None:
+            content = self._content("IMAGE", row)
+            if number.isascii():  # else it depends on the character set, too
+                self._images[number] = content
+        return content + self._icon(row) if self._icons else content
 
     def _content(self, kind: str, row: int) -> bytes:
         """Encode a record's type and keys; `refer` puts what refers to a file between them."""
