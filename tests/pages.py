@@ -1,0 +1,28 @@
+"""Runs the blocks of a page of docs/."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def run_page(name: str, kind: str, folder: Path) -> str:
+    """Run all blocks of one kind, ``sh`` or ``python``, as one script; returns what it printed."""
+    page = (DOCS / name).read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{kind}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert blocks
+    program = {"python": [sys.executable, "-c"], "sh": ["sh", "-ec"]}[kind]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [*program, "\n".join(blocks)],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
