@@ -23,6 +23,7 @@ include "errors.pxi"
 include "source.pxi"
 
 cdef array.array OFFSETS = array.array("Q")  # what array.clone takes its type from
+cdef array.array WORDS = array.array("I")
 cdef tuple VRS = tuple(
     dl_vr_table[<int>i].name.decode("ascii") for i in range(<int>DL_VR_COUNT)
 )
@@ -267,51 +268,70 @@ def fragment_items(source, uint64_t start, end):
 cdef class Records:
     """The records of a DICOMDIR, by their place in its sequence; see dl_list_records.
 
-    Record 0 stands for the data set around them. `columns` has one list a wanted tag: of the
-    numbers of UL and US values, else of (offset, length); None where a record does not have it.
+    Record 0 stands for the data set around them. All are array('I'): a DICOMDIR has 32-bit offsets.
+    `starts`, `lengths` and `numbers` have one a wanted tag, with a place for each record: where a
+    value begins (0 where there is none), its bytes, and the numbers of UL and US values.
     """
 
-    cdef readonly list offsets
-    cdef readonly list contents
-    cdef readonly list ends
+    cdef readonly array.array offsets
+    cdef readonly array.array contents
+    cdef readonly array.array ends
     cdef readonly list broken
-    cdef readonly dict columns
+    cdef readonly dict starts
+    cdef readonly dict lengths
+    cdef readonly dict numbers
     cdef readonly uint64_t end
     cdef readonly bint has_sequence
     cdef readonly bint length_lies
     cdef readonly bint cut
 
 
-cdef fill_records(Records made, const dl_record_list *found, frozenset numbers):
+cdef fill_records(Records made, const dl_record_list *found, tags, dict numbers):
     cdef const dl_record *record = <const dl_record *>found.records.data
     cdef const dl_record_value *value = <const dl_record_value *>found.values.data
     cdef size_t count = found.records.length // sizeof(dl_record)
     cdef size_t values = found.values.length // sizeof(dl_record_value)
-    cdef dict columns = made.columns
-    cdef list column
-    made.offsets = [record[i].offset for i in range(count)]
-    made.contents = [record[i].content for i in range(count)]
-    made.ends = [record[i].end for i in range(count)]
-    made.broken = [i for i in range(count) if record[i].broken]
+    cdef array.array column
+    cdef size_t i
+    if count and record[count - 1].end > 0xFFFFFFFF:
+        raise LimitError("a DICOMDIR has no more than 2^32-1 bytes")
+    made.offsets = array.clone(WORDS, count, False)
+    made.contents = array.clone(WORDS, count, False)
+    made.ends = array.clone(WORDS, count, False)
+    made.broken = []
+    for i in range(count):
+        made.offsets.data.as_uints[i] = <unsigned int>record[i].offset
+        made.contents.data.as_uints[i] = <unsigned int>record[i].content
+        made.ends.data.as_uints[i] = <unsigned int>record[i].end
+        if record[i].broken:
+            made.broken.append(i)
     made.end = found.end
     made.has_sequence = found.has_sequence
     made.length_lies = found.length_lies
     made.cut = found.cut
-    for tag in columns:
-        columns[tag] = [None] * count
+    made.numbers = {tag: array.array("I", [least]) * count for tag, least in numbers.items()}
+    made.starts = {tag: array.clone(WORDS, count, True) for tag in tags if tag not in numbers}
+    made.lengths = {tag: array.clone(WORDS, count, True) for tag in made.starts}
     for i in range(values):
-        if value[i].record < count:
-            column = columns[value[i].tag]
-            if value[i].tag in numbers:
-                if value[i].length == 2 or value[i].length == 4:
-                    column[value[i].record] = value[i].number
-            else:
-                column[value[i].record] = (value[i].offset, value[i].length)
+        if value[i].record >= count:
+            continue
+        if value[i].tag in numbers:
+            if value[i].length == 2 or value[i].length == 4:
+                column = made.numbers[value[i].tag]
+                column.data.as_uints[value[i].record] = value[i].number
+        else:
+            column = made.starts[value[i].tag]
+            column.data.as_uints[value[i].record] = <unsigned int>value[i].offset
+            column = made.lengths[value[i].tag]
+            column.data.as_uints[value[i].record] = value[i].length
 
 
 def list_records(source, uint64_t offset, bint explicit_vr, bint big_endian, tags, *,
-                 frozenset numbers=frozenset(), uint32_t max_depth=DL_LIST_DEPTH):
-    """Find the records of a DICOMDIR whose data set begins at offset: Records."""
+                 dict numbers={}, uint32_t max_depth=DL_LIST_DEPTH):
+    """Find the records of a DICOMDIR whose data set begins at offset: Records.
+
+    numbers has the tags whose values are numbers, and what stands for those that are not there.
+    """
     cdef Lister lister = Lister(source, max_depth)
     cdef dl_syntax syntax = syntax_of(explicit_vr, big_endian)
     cdef array.array wanted = array.array("I", tags)
@@ -322,13 +342,12 @@ def list_records(source, uint64_t offset, bint explicit_vr, bint big_endian, tag
     cdef dl_error error
     cdef dl_status status
     memset(&found, 0, sizeof(found))
-    made.columns = dict.fromkeys(tags)
     try:
         with nogil:
             status = dl_list_records(&lister.lister, offset, syntax, first, wanted_count, &found,
                                      &error)
         lister.source.check(status, &error)
-        fill_records(made, &found, numbers)
+        fill_records(made, &found, tags, numbers)
         return made
     finally:
         dl_record_list_free(&found)

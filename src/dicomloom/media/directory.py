@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from array import array
+from bisect import bisect_left
+from itertools import chain
 from sys import intern
 
 from dicomloom._native.frames import Records, list_records, read_header
@@ -15,7 +18,8 @@ FIRST, LAST, CONSISTENT = 0x00041200, 0x00041202, 0x00041212
 NEXT, IN_USE, LOWER, TYPE = 0x00041400, 0x00041410, 0x00041420, 0x00041430
 FILE_ID, CLASS, UID, SYNTAX = 0x00041500, 0x00041510, 0x00041511, 0x00041512
 SET_ID, CHARSET = 0x00041130, 0x00080005
-_NUMBERS = frozenset([FIRST, LAST, CONSISTENT, NEXT, IN_USE, LOWER])
+# Numbers, and what stands for those that a record does not have.
+_NUMBERS = {FIRST: 0, LAST: 0, CONSISTENT: 0, NEXT: 0, IN_USE: 0xFFFF, LOWER: 0}
 # What lists show and searches look at; all other keys are read when they are asked for.
 SHOWN = (
     "PatientID",
@@ -85,17 +89,17 @@ class Directory:
 
     def text(self, index: int, tag: int) -> str:
         """Return a value as text of the default repertoire, without padding; "" for none."""
-        where = self.records.columns[tag][index]
-        if where is None:
-            return ""
-        return self.content[where[0] : where[0] + where[1]].decode("latin_1").strip(" \0")
+        start = self.records.starts[tag][index]
+        end = start + self.records.lengths[tag][index]
+        return self.content[start:end].decode("latin_1").strip(" \0")
 
     def shown(self, index: int, keyword: str) -> str | None:
         """Return the text of one of `SHOWN`, None where the record does not have it."""
-        where = self.records.columns[_SHOWN[keyword]][index]
-        if where is None:
+        tag = _SHOWN[keyword]
+        start = self.records.starts[tag][index]
+        if not start:
             return None
-        raw = self.content[where[0] : where[0] + where[1]]
+        raw = self.content[start : start + self.records.lengths[tag][index]]
         charset = self.text(index, CHARSET)
         if raw.isascii() and b"\x1b" not in raw:
             return raw.decode("ascii").strip(" \0")
@@ -113,33 +117,43 @@ class Directory:
             self.find("record", len(records.offsets) - 1, "the file is cut off in this record")
         for index in records.broken:
             self.find("record", index, "the record breaks the grammar of PS3.5: its start was read")
-        flag = records.columns[CONSISTENT][0]
+        flag = records.numbers[CONSISTENT][0]
         if flag:
             self.find("record", 0, f"File-set Consistency Flag is {flag:04X}H, not 0000H")
 
-    def _target(self, index: int, tag: int, by_offset: dict[int, int], shift: int) -> int:
+    def _at(self, offset: int) -> int:
+        """Return the record that begins at an offset, 0 for none."""
+        offsets = self.records.offsets
+        index = bisect_left(offsets, offset, 1)
+        return index if index < len(offsets) and offsets[index] == offset else 0
+
+    def _target(self, index: int, tag: int, shift: int) -> int:
         """Return the record that an offset points to; 0 for none, and where it is wrong."""
-        offset = self.records.columns[tag][index]
+        offset = self.records.numbers[tag][index]
         if not offset:
             return 0
-        found = by_offset.get(offset - shift, 0)
+        near = index + 1  # where most writers put it
+        at_hand = near < len(self.kinds) and self.records.offsets[near] == offset - shift
+        found = near if at_hand else self._at(offset - shift)
         if not found:
             self.find(
                 "offset", index, f"offset {offset} in {tag:08X} is of no record: not followed"
             )
         return found
 
-    def _shift(self, by_offset: dict[int, int]) -> int:
+    def _shift(self) -> int:
         """Return by how much all offsets are wrong: some writers count from elsewhere."""
         records = self.records
         if len(records.offsets) < 2:
             return 0
-        given = {records.columns[tag][i] for tag in (NEXT, LOWER) for i in range(len(self.kinds))}
-        given = {offset for offset in given | {records.columns[FIRST][0]} if offset}
-        if not given or any(offset in by_offset for offset in given):
+        first, following, lower = (records.numbers[tag] for tag in (FIRST, NEXT, LOWER))
+        if any(self._at(offset) for offset in chain(first[:1], following, lower) if offset):
+            return 0
+        given = {first[0], *following, *lower} - {0}
+        if not given:
             return 0
         shift: int = min(given) - records.offsets[1]
-        fits = sum(offset - shift in by_offset for offset in given)
+        fits = sum(self._at(offset - shift) > 0 for offset in given)
         if fits < len(given) or len(given) < 2:
             return 0
         self.find("offset", 0, f"all offsets are {shift} bytes off, and were corrected")
@@ -148,11 +162,10 @@ class Directory:
     def _link(self) -> None:
         """Follow the offsets, each record once; then place the records that nothing led to."""
         count = len(self.kinds)
-        by_offset = {offset: i for i, offset in enumerate(self.records.offsets) if i}
-        shift = self._shift(by_offset)
+        shift = self._shift()
         self.children: dict[int, list[int]] = {}
-        parents = [-1] * count
-        waiting = [(0, self._target(0, FIRST, by_offset, shift))]
+        parents = array("i", [-1]) * count
+        waiting = [(0, self._target(0, FIRST, shift))]
         while waiting:
             parent, index = waiting.pop()
             while index:
@@ -160,22 +173,22 @@ class Directory:
                     self.find("offset", index, "two records lead here, or a loop: followed once")
                     break
                 parents[index] = parent
-                if self.records.columns[IN_USE][index] != 0:
+                if self.records.numbers[IN_USE][index] != 0:
                     self.children.setdefault(parent, []).append(index)
-                below = self._target(index, LOWER, by_offset, shift)
+                below = self._target(index, LOWER, shift)
                 if below:
                     waiting.append((index, below))
-                index = self._target(index, NEXT, by_offset, shift)
+                index = self._target(index, NEXT, shift)
         self._place(parents)
 
-    def _place(self, parents: list[int]) -> None:
+    def _place(self, parents: array[int]) -> None:
         """Put records that no offset leads to below the last record of the level above them."""
         last = [0, 0, 0, 0]
         for index, kind in enumerate(self.kinds):
             if not index:
                 continue
             level = LEVELS.index(kind) if kind in LEVELS else 3
-            if parents[index] < 0 and self.records.columns[IN_USE][index] != 0:
+            if parents[index] < 0 and self.records.numbers[IN_USE][index] != 0:
                 parent = next((p for p in last[level::-1] if p), 0) if level else 0
                 self.children.setdefault(parent, []).append(index)
                 where = f"the {self.kinds[parent]} record" if parent else "the root"

@@ -142,7 +142,7 @@ class DicomDir:
     """The directory of a file-set (PS3.3 annex F, PS3.10 clause 8).
 
     Made by `open` and `create`. Reading is tolerant: records whose offsets are wrong are found by
-    their place, and `findings` says so. Holds the file and some 750 bytes a record. May be used
+    their place, and `findings` says so. Holds the file and some 300 bytes a record. May be used
     from many threads once `findings` was read.
 
     Examples
