@@ -63,12 +63,14 @@ def pixel_attributes(stream: VideoStream) -> dict[str, object]:
         "LossyImageCompressionMethod": _METHODS[stream.codec],
         "EncapsulatedPixelDataValueTotalLength": stream.size,
     }
-    if stream.pixel_aspect not in (None, 1) and stream.pixel_aspect:
+    if stream.pixel_aspect and stream.pixel_aspect != 1:
         # C.7.6.3.1.7: height first.
         aspect = stream.pixel_aspect
         found["PixelAspectRatio"] = [aspect.denominator, aspect.numerator]
     if stream.stereo:
         found["StereoPairsPresent"] = "YES"
     if stream.audio:
+        # C.7.6.5, type 2C: may be empty. An item needs ChannelSourceSequence (type 1, by CID 3000:
+        # voice, Doppler, heart sounds ...), and no stream says what was recorded.
         found["MultiplexedAudioChannelsDescriptionCodeSequence"] = []
     return found
