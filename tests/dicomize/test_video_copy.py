@@ -186,10 +186,8 @@ def item(kind, value):
     return box(kind, box(b"data", struct.pack(">LL", 1, 0), value))
 
 
-KEYS = full(
-    b"keys", struct.pack(">L", 2),
-    box(b"mdta", b"com.apple.quicktime.make"), box(b"mdta", b"com.apple.quicktime.location.ISO6709"),
-)  # fmt: skip
+MAKE, LOCATION = b"com.apple.quicktime.make", b"com.apple.quicktime.location.ISO6709"
+KEYS = full(b"keys", struct.pack(">L", 2), box(b"mdta", MAKE), box(b"mdta", LOCATION))
 HANDLER = full(b"hdlr", bytes(4), b"mdta", bytes(13))
 LIST = box(b"ilst", item(struct.pack(">L", 1), b"Maker"), item(struct.pack(">L", 2), PLACE))
 XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + b"<exif:GPSLatitude>48.2</exif>"
