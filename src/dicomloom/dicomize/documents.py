@@ -17,7 +17,7 @@ from dicomloom.frames.syntaxes import EXPLICIT_LE
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# What MIMETypeOfEncapsulatedDocument says (PS3.3 C.24.2, A.45, A.85, A.104).
+# What MIMETypeOfEncapsulatedDocument says (PS3.3 C.24.2, A.45, A.85).
 MIME_TYPES: Mapping[str, str] = {
     "pdf": "application/pdf",
     "cda": "text/XML",

@@ -29,7 +29,7 @@ _CHUNK = 1 << 20
 _SUFFIXES = {"pdf": ".pdf", "cda": ".xml", "stl": ".stl", "obj": ".obj", "mtl": ".mtl"}
 _OF_DICOM = (".dcm", ".dicom", ".dic", ".ima")
 
-# PS3.5 8.2.5 to 8.2.8: MPEG-2, H.264 and H.265, and their fragmentable variants (.1 behind).
+# PS3.5 8.2.5 to 8.2.11: MPEG-2, H.264 and H.265, and their fragmentable variants (.1 behind).
 _VIDEO = {f"1.2.840.10008.1.2.4.{number}": number for number in range(100, 109)}
 _VIDEO |= {f"{uid}.1": number for uid, number in _VIDEO.items() if number < 107}
 # The beginning of a coded frame, its suffix, and what its last bytes are before padding.
@@ -82,7 +82,7 @@ def extract(
     """Write what is inside of a DICOM object to a file, as it is.
 
     An encapsulated document (PS3.3 C.24.2) loses its padding; the fragments of a video (PS3.5
-    8.2.5 to 8.2.8) are joined; a coded frame stays as it is coded. Only frames that no file
+    8.2.5 to 8.2.11) are joined; a coded frame stays as it is coded. Only frames that no file
     format holds (native, RLE, deflated) become a picture, as `dicomloom frame` makes it.
 
     Parameters

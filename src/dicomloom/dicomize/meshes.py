@@ -1,4 +1,4 @@
-"""What models for 3D printing and viewing say of themselves: STL, OBJ, MTL (PS3.3 A.85, A.104)."""
+"""What models for 3D printing and viewing say of themselves: STL, OBJ, MTL (PS3.3 A.85)."""
 
 from __future__ import annotations
 
