@@ -39,14 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--signed", action="store_true", help="samples are signed")
     parser.add_argument("--photometric", metavar="P", help="such as MONOCHROME2, RGB, YBR_FULL")
     parser.add_argument("--template", metavar="FILE", help="a DICOM file to take the header from")
-    parser.add_argument(
-        "--set",
-        action="append",
-        type=options.setting,
-        default=[],
-        metavar="KEYWORD=VALUE",
-        help="set an attribute; several values are separated by backslashes",
-    )
+    options.add_settings(parser)
     parser.add_argument(
         "--to",
         default="ExplicitVRLittleEndian",

@@ -38,7 +38,7 @@ _PATIENT = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's arguments."""
     parser.add_argument(
-        "paths", nargs="+", metavar="IN... OUT", help="sources, and the file to write"
+        "paths", nargs="+", metavar="PATH", help="sources and, without -d, the file to write"
     )
     parser.add_argument(
         "-d", "--directory", metavar="DIR", help="write into this folder, named after the sources"
@@ -48,14 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name, (option, keyword) in _PATIENT.items():
         parser.add_argument(option, dest=name, metavar="VALUE", help=keyword)
-    parser.add_argument(
-        "--set",
-        action="append",
-        type=options.setting,
-        default=[],
-        metavar="KEYWORD=VALUE",
-        help="any other attribute, such as AnatomicRegionSequence[0].CodeMeaning=Skin",
-    )
+    options.add_settings(parser)
     parser.add_argument(
         "--template", metavar="FILE", help="an object whose attributes are taken, but for UIDs"
     )
@@ -75,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make objects."""
-    from dicomloom.dicomize.run import make
+    from dicomloom.dicomize.run import Options, make
     from dicomloom.errors import UnsupportedError
 
     sources, target = list(arguments.paths), arguments.directory
@@ -98,9 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) is not None
     }
     attributes.update(arguments.set)
-    made = make(
-        sources,
-        target,
+    asked = Options(
         kind=arguments.kind,
         template=arguments.template,
         study_of=arguments.study_of,
@@ -108,8 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         worklist=arguments.from_worklist,
         transfer_syntax=arguments.to,
         apply_orientation=arguments.apply_orientation,
-        attributes=attributes,
     )
+    made = make(sources, target, asked, attributes)
     for one in made:
         for note in one.notes:
             sys.stderr.write(f"{one.sources[0]}: {note}\n")

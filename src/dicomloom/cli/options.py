@@ -68,6 +68,19 @@ def setting(text: str) -> tuple[str, str]:
     return keyword, value
 
 
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """--set KEYWORD=VALUE, any number of times."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        type=setting,
+        default=[],
+        metavar="KEYWORD=VALUE",
+        help="set an attribute, several values separated by backslashes; one within a sequence "
+        "as in AnatomicRegionSequence[0].CodeMeaning=Skin",
+    )
+
+
 def add_coding(parser: argparse.ArgumentParser) -> None:
     """How frames are coded: --quality, --ratio, --near, -j, --max-memory, the offset table."""
     parser.add_argument(

@@ -86,9 +86,10 @@ def _image_facts(stills: list[Still]) -> dict[str, object]:
         made["PlanarConfiguration"] = 0
     if shape.icc is not None and shape.samples > 1:
         made["ICCProfile"] = shape.icc + b"\0" * (len(shape.icc) % 2)
-    lossy = [still for still in stills if still.lossy]
-    made["LossyImageCompression"] = "01" if lossy else "00"
-    if lossy and lossy[0].method:
+    made["LossyImageCompression"] = "01" if any(still.lossy for still in stills) else "00"
+    lossy = [still for still in stills if still.lossy and still.method]
+    if lossy:
+        # Sizes add up, ratios do not.
         mean = len(lossy) / sum(1 / still.ratio for still in lossy)
         made["LossyImageCompressionRatio"] = f"{mean:.6g}"
         made["LossyImageCompressionMethod"] = lossy[0].method

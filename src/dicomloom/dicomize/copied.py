@@ -34,7 +34,8 @@ SERIES = (
     "PerformedProcedureStepID", "PerformedProcedureStepStartDate",
     "PerformedProcedureStepStartTime", "PerformedProcedureStepDescription",
     "PerformedProtocolCodeSequence", "ReferencedPerformedProcedureStepSequence", "Manufacturer",
-    "InstitutionName", "InstitutionAddress", "StationName", "InstitutionalDepartmentName",
+    "ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "InstitutionName",
+    "InstitutionAddress", "StationName", "InstitutionalDepartmentName",
 )
 # Of a template these are not taken: they say which object it was, or what its pixels were.
 OWN = frozenset((

@@ -86,8 +86,8 @@ def identity_of(
     series = modality = None
     number = 1
     if series_of is not None:
-        series, modality = base.get("SeriesInstanceUID"), base.pop("Modality", None)
-        modality = modality and modality.value
+        series, modality = base.get("SeriesInstanceUID"), base.get("Modality")
+        base.pop("Modality", None)
         number = int(patients[-1][1].get("InstanceNumber") or 0) + 1
     if not base.get("StudyInstanceUID"):
         base.StudyInstanceUID = new_uid()

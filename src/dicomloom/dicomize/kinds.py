@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dicomloom.errors import UnsupportedError
+from dicomloom.frames.template import MULTI_FRAME_SC
 
 _CLASSES = "1.2.840.10008.5.1.4.1.1."
-# PS3.3 A.8.2 to A.8.5, by (samples, bits allocated).
-_MULTI_FRAME_SC = {(1, 1): "7.1", (1, 8): "7.2", (1, 16): "7.3", (3, 8): "7.4"}
 
 
 class Kind(NamedTuple):
@@ -46,12 +45,12 @@ class Kind(NamedTuple):
         if self.name == "sc":
             if frames == 1 and bits > 1:
                 return _CLASSES + self.image
-            if (samples, bits) not in _MULTI_FRAME_SC:
+            if (samples, bits) not in MULTI_FRAME_SC:
                 raise UnsupportedError(
                     f"no Multi-frame Secondary Capture has {samples} samples of {bits} bits "
                     "(PS3.3 A.8.2 to A.8.5)"
                 )
-            return _CLASSES + _MULTI_FRAME_SC[samples, bits]
+            return MULTI_FRAME_SC[samples, bits]
         if bits != 8:
             raise UnsupportedError(
                 f"{self.words} has samples of 8 bits, not of {bits} (PS3.3 C.8.12.1): try sc"

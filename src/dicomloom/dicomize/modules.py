@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dicomloom.dicomize.icc import srgb
 from dicomloom.errors import TagError
 from dicomloom.frames.output import new_uid
+from dicomloom.frames.template import PATIENT_AND_STUDY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,19 +36,6 @@ FROM_PIXELS = frozenset(
         "EncapsulatedDocumentLength",
     )
 )
-# Type 2 of the Patient, General Study, General Series and General Equipment modules.
-_ALWAYS = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-    "Manufacturer",
-)
 _MOST_PAGES = 4096  # of which each has a number; 64 KiB is the limit of a value
 _PAGE_NUMBERS = 0x00182001
 _FRAME_TIME = 0x00181063
@@ -67,7 +55,7 @@ def complete(dataset: Dataset, kind: Kind, defaults: Mapping[str, object], now: 
     """
     date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     made: dict[str, object] = {
-        **dict.fromkeys(_ALWAYS),
+        **dict.fromkeys((*PATIENT_AND_STUDY, "Manufacturer")),
         "Modality": kind.modality,
         "SeriesNumber": "1",
         "InstanceNumber": "1",

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.attributes import set_charset
 from dicomloom.dicomize import modules
-from dicomloom.dicomize.compose import data_set, notes_of
-from dicomloom.dicomize.documents import Document, write_document
+from dicomloom.dicomize.compose import data_set
 from dicomloom.dicomize.identity import Identity, identity_of
 from dicomloom.dicomize.kinds import kind_of
-from dicomloom.dicomize.sources import Planned, Still, pixels_of, plan, stem
-from dicomloom.dicomize.video.stream import VideoStream
-from dicomloom.dicomize.video.syntaxes import transfer_syntax_of
-from dicomloom.dicomize.video.write import write_video
-from dicomloom.errors import ConversionWarning, DicomloomError, PixelError, UnsupportedError
+from dicomloom.dicomize.sources import Planned, plan
+from dicomloom.dicomize.write import Made, write
+from dicomloom.errors import ConversionWarning, PixelError, UnsupportedError
 from dicomloom.frames.output import new_uid
 
 if TYPE_CHECKING:
@@ -26,32 +23,16 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 
 
-class Made(NamedTuple):
-    """One object that was made.
+class Options(NamedTuple):
+    """What `dicomize` is asked for, beside sources and target; see there."""
 
-    Attributes
-    ----------
-    path : str
-        Of the DICOM file.
-    sources : tuple of str
-        What is in it.
-    kind : str
-        As `dicomize` takes it.
-    sop_class, transfer_syntax : str
-        UID; keyword.
-    frames : int
-        0 of a document.
-    notes : tuple of str
-        What was changed, left out or assumed.
-    """
-
-    path: str
-    sources: tuple[str, ...]
-    kind: str
-    sop_class: str
-    transfer_syntax: str
-    frames: int
-    notes: tuple[str, ...]
+    kind: str = "auto"
+    template: StrPath | Dataset | None = None
+    study_of: StrPath | Dataset | None = None
+    series_of: StrPath | Dataset | None = None
+    worklist: StrPath | Dataset | None = None
+    transfer_syntax: str | None = None
+    apply_orientation: bool = False
 
 
 def dicomize(
@@ -118,7 +99,8 @@ def dicomize(
     MissingDependencyError
         A picture needs an extra, which the message names.
     WriteError
-        The target cannot be written. Files appear whole or not at all.
+        The target cannot be written. Each file appears whole or not at all; nothing is written
+        before all sources were looked at.
 
     Warns
     -----
@@ -139,23 +121,16 @@ def dicomize(
     >>> made.MIMETypeOfEncapsulatedDocument, made.PatientID
     ('model/mtl', '42')
     """
-    options: dict[str, Any] = {
-        "kind": kind,
-        "template": template,
-        "study_of": study_of,
-        "series_of": series_of,
-        "worklist": worklist,
-        "transfer_syntax": transfer_syntax,
-        "apply_orientation": apply_orientation,
-        "attributes": attributes,
-    }
+    options = Options(
+        kind, template, study_of, series_of, worklist, transfer_syntax, apply_orientation
+    )
     several = not isinstance(source, str | os.PathLike)
     given = (source,) if isinstance(source, str | os.PathLike) else source
     sources = [os.fspath(path) for path in given]
     if target is None:
-        return _in_memory(sources, several, options)
+        return _in_memory(sources, several, options, attributes)
     folder = os.path.isdir(target)
-    made = make(sources, target, **options)
+    made = make(sources, target, options, attributes)
     for one in made:
         for note in one.notes:
             warnings.warn(f"{one.sources[0]}: {note}", ConversionWarning, stacklevel=2)
@@ -163,14 +138,14 @@ def dicomize(
 
 
 def _in_memory(
-    sources: list[str], several: bool, options: dict[str, Any]
+    sources: list[str], several: bool, options: Options, attributes: dict[str, object]
 ) -> Dataset | list[Dataset]:
     import tempfile
 
     import pydicom
 
     with tempfile.TemporaryDirectory(prefix="dicomloom-") as folder:
-        made = make(sources, folder, **options)
+        made = make(sources, folder, options, attributes)
         for one in made:
             for note in one.notes:
                 warnings.warn(f"{one.sources[0]}: {note}", ConversionWarning, stacklevel=3)
@@ -179,35 +154,30 @@ def _in_memory(
 
 
 def make(
-    sources: Sequence[str],
-    target: StrPath,
-    *,
-    kind: str = "auto",
-    template: StrPath | Dataset | None = None,
-    study_of: StrPath | Dataset | None = None,
-    series_of: StrPath | Dataset | None = None,
-    worklist: StrPath | Dataset | None = None,
-    transfer_syntax: str | None = None,
-    apply_orientation: bool = False,
-    attributes: dict[str, object],
+    sources: Sequence[str], target: StrPath, options: Options, attributes: dict[str, object]
 ) -> list[Made]:
     """Make objects as `dicomize` does, and return what was made of each."""
     from datetime import datetime
 
     if not sources:
         raise ValueError("source: at least one file is needed")
-    if kind != "auto":
-        kind_of(kind)
-    if transfer_syntax is not None:
+    if options.kind != "auto":
+        kind_of(options.kind)
+    syntax = options.transfer_syntax
+    if syntax is not None:
         from dicomloom.codecs.registry import find
 
-        transfer_syntax = find(transfer_syntax).keyword
+        syntax = find(syntax).keyword
     modules.refuse_derived(attributes)
     now = datetime.now().astimezone()
     identity = identity_of(
-        template=template, study_of=study_of, series_of=series_of, worklist=worklist, now=now
+        template=options.template,
+        study_of=options.study_of,
+        series_of=options.series_of,
+        worklist=options.worklist,
+        now=now,
     )
-    planned = plan(sources, kind, upright=apply_orientation)
+    planned = plan(sources, options.kind, upright=options.apply_orientation)
     names = _names(planned, os.fspath(target))
     if len(planned) > 1 and "SOPInstanceUID" in attributes:
         raise UnsupportedError(f"{len(planned)} objects cannot have one SOPInstanceUID")
@@ -225,7 +195,7 @@ def make(
         set_charset(dataset)
         jobs.append((one, name, dataset))
     # Nothing is written before everything that is asked for makes sense.
-    return [_write(*job, transfer_syntax, apply_orientation) for job in jobs]
+    return [write(*job, syntax, options.apply_orientation) for job in jobs]
 
 
 def _names(planned: list[Planned], target: str) -> list[str]:
@@ -237,15 +207,16 @@ def _names(planned: list[Planned], target: str) -> list[str]:
                 path=target,
             )
         return [target]
-    names: list[str] = []
+    names: dict[str, None] = {}
     for one in planned:
-        base = stem(one.path) + (f"-{one.number}" if one.number else "")
+        base = os.path.splitext(os.path.basename(one.path))[0]
+        base += f"-{one.number}" if one.number else ""
         name, more = base, 1
         while (path := os.path.join(target, name + ".dcm")) in names:
             more += 1
             name = f"{base}-{more}"
-        names.append(path)
-    return names
+        names[path] = None
+    return list(names)
 
 
 def _join_series(
@@ -260,74 +231,3 @@ def _join_series(
         dataset.SeriesInstanceUID = identity.series
     elif not dataset.get("SeriesInstanceUID"):
         dataset.SeriesInstanceUID = series.setdefault(modality, new_uid())
-
-
-def _write(one: Planned, name: str, dataset: Dataset, wanted: str | None, upright: bool) -> Made:
-    content = one.content
-    frames = 0
-    sources: tuple[str, ...] = (one.path,)
-    try:
-        if isinstance(content, VideoStream):
-            syntax = transfer_syntax_of(content)
-            _must_keep(wanted, syntax, "a video")
-            if not syntax.endswith("F"):
-                # Only several fragments need it, and its VR is new: readers stumble over it.
-                del dataset.EncapsulatedPixelDataValueTotalLength
-            write_video(name, dataset, one.path, syntax)
-            frames = content.frames
-        elif isinstance(content, Document):
-            syntax = "ExplicitVRLittleEndian"
-            _must_keep(wanted, syntax, "a document")
-            write_document(name, dataset, one.path)
-        else:
-            syntax = wanted or content[0].shape.syntax or "ExplicitVRLittleEndian"
-            _write_stills(name, dataset, content, syntax, upright)
-            frames = len(content)
-            sources = tuple(dict.fromkeys(still.path for still in content))
-    except DicomloomError as error:
-        error.path = error.path or one.path
-        raise
-    return Made(
-        name, sources, one.kind.name, str(dataset.SOPClassUID), syntax, frames, notes_of(one)
-    )
-
-
-def _must_keep(wanted: str | None, syntax: str, what: str) -> None:
-    if wanted not in (None, syntax):
-        raise UnsupportedError(f"{what} is stored as {syntax}, not as {wanted}: leave it out")
-
-
-def _write_stills(
-    name: str, dataset: Dataset, stills: list[Still], syntax: str, upright: bool
-) -> None:
-    from dicomloom.dicomize.coded import read_coded
-    from dicomloom.frames.writer import FrameWriter
-
-    own = stills[0].shape.syntax
-    if own and own != syntax:
-        _write_recoded(name, dataset, stills, own, syntax)
-        return
-    with FrameWriter(name, dataset, transfer_syntax=syntax, frames=len(stills)) as writer:
-        if own:
-            for still in stills:
-                with open(still.path, "rb") as file:
-                    writer.write_encoded(read_coded(file.read()).stream)
-        else:
-            for page in pixels_of(stills, upright):
-                writer.write(page.pixels)
-
-
-def _write_recoded(name: str, dataset: Dataset, stills: list[Still], own: str, syntax: str) -> None:
-    """Store bitstreams as they are, beside the target, and transcode from there."""
-    import tempfile
-
-    from dicomloom.files import writing
-    from dicomloom.frames.transcode import transcode
-
-    folder = os.path.dirname(os.path.abspath(name))
-    with writing(name):
-        made = tempfile.TemporaryDirectory(prefix=".dicomloom-", dir=folder)
-    with made as place:
-        between = os.path.join(place, "stored.dcm")
-        _write_stills(between, dataset, stills, own, False)
-        transcode(between, name, syntax)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from dicomloom.dicomize.coded import CodedPicture, is_coded, read_coded
@@ -212,29 +213,15 @@ def _grouped(stills: list[Still], asked: str) -> list[Planned]:
     alike = len({still.shape for still in stills}) == 1
     if alike and kind.several_frames:
         return [Planned(kind, stills, stills[0].path, 0)]
-    sources = [still.path for still in stills]
+    sources = Counter(still.path for still in stills)
     made = []
     for still in stills:
-        number = still.page + 1 if sources.count(still.path) > 1 else 0
+        number = still.page + 1 if sources[still.path] > 1 else 0
         made.append(Planned(kind, [still], still.path, number))
     return made
 
 
 def pixels_of(stills: list[Still], upright: bool) -> Iterator[Page]:
-    """Read the pages of one object again, a file's pages in one go."""
-    at = 0
-    while at < len(stills):
-        path = stills[at].path
-        wanted = [still.page for still in stills[at:] if still.path == path]
-        last = max(wanted)
-        for number, page in enumerate(pages(path, upright=upright)):
-            if number in wanted:
-                yield page
-                at += 1
-            if number == last:
-                break
-
-
-def stem(path: str) -> str:
-    """Return the name of a file without folder and suffix."""
-    return os.path.splitext(os.path.basename(path))[0]
+    """Read the pages of one object again, those of a file in one go."""
+    for path, of_file in groupby(stills, key=lambda still: still.path):
+        yield from pages(path, [still.page for still in of_file], upright=upright)

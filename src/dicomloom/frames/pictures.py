@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dicomloom.errors import (
@@ -116,12 +116,16 @@ def facts_of(path: str) -> Facts:
         )
 
 
-def pages(path: str, *, upright: bool = False) -> Iterator[Page]:
+def pages(
+    path: str, numbers: Iterable[int] | None = None, *, upright: bool = False
+) -> Iterator[Page]:
     """Read the pages of a picture, one at a time.
 
     Parameters
     ----------
     path : str
+    numbers : iterable of int, optional
+        Which ones, counted from 0; all of them by default.
     upright : bool
         Turn them as EXIF says.
 
@@ -134,7 +138,7 @@ def pages(path: str, *, upright: bool = False) -> Iterator[Page]:
         dares to read.
     """
     with _opened(path) as picture:
-        for number in range(getattr(picture, "n_frames", 1)):
+        for number in numbers or range(getattr(picture, "n_frames", 1)):
             try:
                 picture.seek(number)
                 yield _page(picture, upright)

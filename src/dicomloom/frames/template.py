@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 # PS3.3 A.8.2 to A.8.5, by (samples, bits allocated).
-_MULTI_FRAME_SC = {
+MULTI_FRAME_SC = {
     (1, 1): "1.2.840.10008.5.1.4.1.1.7.1",
     (1, 8): "1.2.840.10008.5.1.4.1.1.7.2",
     (1, 16): "1.2.840.10008.5.1.4.1.1.7.3",
     (3, 8): "1.2.840.10008.5.1.4.1.1.7.4",
 }
-_TYPE_2 = (
+# Of type 2 in the modules Patient and General Study.
+PATIENT_AND_STUDY = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -34,11 +35,8 @@ _TYPE_2 = (
     "ReferringPhysicianName",
     "StudyID",
     "AccessionNumber",
-    "SeriesNumber",
-    "Laterality",
-    "InstanceNumber",
-    "PatientOrientation",
 )
+_TYPE_2 = (*PATIENT_AND_STUDY, "SeriesNumber", "Laterality", "InstanceNumber", "PatientOrientation")
 
 # What pydicom raises for values that an element cannot have.
 _UNFIT = (ValueError, TypeError, OverflowError, AttributeError, OSError, struct.error)
@@ -123,7 +121,7 @@ def complete(header: Header, samples: int, bits: int) -> None:
             header.put(keyword, new_uid())
     if header.text("SOPClassUID") is not None:
         return
-    header.put("SOPClassUID", _MULTI_FRAME_SC.get((samples, bits), "1.2.840.10008.5.1.4.1.1.7"))
+    header.put("SOPClassUID", MULTI_FRAME_SC.get((samples, bits), "1.2.840.10008.5.1.4.1.1.7"))
     for keyword in _TYPE_2:
         if keyword not in header:
             header.put(keyword, "")
