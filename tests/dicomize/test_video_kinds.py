@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import subprocess
@@ -149,3 +150,26 @@ def test_large_streams_in_constant_memory(tmp_path, transport, kind):
 )
 def test_channels_of_aac(data, expected):
     assert aac_configuration(bytes.fromhex(data)) == expected
+
+
+@pytest.mark.parametrize(
+    ("sounds", "modes"),
+    [
+        ((2,), ["STEREO"]),
+        ((1, 2), ["MONO", "STEREO"]),
+        ((6,), []),
+        ((None,), []),
+        ((2, 2, 2), []),
+        ((), None),
+    ],
+)
+def test_what_is_said_of_sound(transport, sounds, modes):
+    audio = tuple(AudioStream("AAC", 48000, channels) for channels in sounds)
+    attributes = pixel_attributes(dataclasses.replace(read_video(transport), audio=audio))
+    found = attributes.get("MultiplexedAudioChannelsDescriptionCodeSequence")
+    assert (found is None) == (modes is None)
+    assert [item.ChannelMode for item in found or []] == (modes or [])
+    assert [item.ChannelIdentificationCode for item in found or []] == list(
+        range(1, 1 + len(modes or []))
+    )
+    assert all(item.ChannelSourceSequence[0].CodeMeaning == "Unknown" for item in found or [])
