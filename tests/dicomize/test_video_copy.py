@@ -409,3 +409,47 @@ def test_a_digest_of_what_is_written(videos, tmp_path):
         whole = b"".join(list(generate_fragments(value))[1:])
         digests.add(hashlib.sha256(whole).hexdigest())
     assert len(digests) == 1
+
+
+def test_a_thousand_places_and_more_than_can_be_listed(videos, tmp_path):
+    plain = videos("plain.mp4").read_bytes()
+    path = tmp_path / "a.mp4"
+    path.write_bytes(inserted(plain, box(b"udta", box(b"loci", PLACE) * 5000)))
+    stream = read_video(path)
+    assert len(stream.patches) <= 2  # the whole of the user data
+    assert PLACE not in copied(path, tmp_path / "made.dcm")
+    path.write_bytes(inserted(plain, box(b"loci", PLACE) * 40_000))
+    stream = read_video(path)
+    assert (stream.frames, stream.patches) == (8, ())
+    with pytest.raises(UnsupportedError, match="places to change"):
+        transfer_syntax_of(stream)
+
+
+def telemetry(offset):
+    """A track box of some other handler, with one sample of nine bytes at an offset."""
+
+    def numbers(kind, *values):
+        return full(kind, *(struct.pack(">L", value) for value in values))
+
+    samples = box(
+        b"stbl", full(b"stsd", struct.pack(">L", 1), box(b"camm", bytes(8))),
+        numbers(b"stts", 0), numbers(b"stsc", 1, 1, 1, 1), numbers(b"stsz", 9, 1),
+        numbers(b"stco", 1, offset),
+    )  # fmt: skip
+    header = full(b"mdhd", bytes(8), struct.pack(">LL", 1000, 0), bytes(4))
+    handler = full(b"hdlr", bytes(4), b"camm", bytes(13))
+    return box(b"trak", box(b"mdia", header, handler, box(b"minf", samples)))
+
+
+def test_telemetry_that_lies_elsewhere_is_refused(videos, tmp_path):
+    plain = videos("plain.mp4").read_bytes()
+    path = tmp_path / "a.mp4"
+    # A second media data box with the sample in it, then a track that has it there.
+    at = plain.index(b"moov") - 4
+    data = plain[:at] + box(b"mdat", b"48.2 16.3") + plain[at:]
+    path.write_bytes(inserted(data, telemetry(at + 8)))
+    assert b"48.2" not in copied(path, tmp_path / "made.dcm")
+    for offset in (0, 4, at + 12):
+        path.write_bytes(inserted(data, telemetry(offset)))
+        with pytest.raises(UnsupportedError, match="media data of this file"):
+            transfer_syntax_of(read_video(path))
