@@ -198,6 +198,7 @@ PLACES = {
     "keys": full(b"meta", HANDLER, KEYS, LIST),
     "keys of QuickTime": box(b"meta", HANDLER, KEYS, LIST),
     "keys in user data": box(b"udta", full(b"meta", HANDLER, KEYS, LIST)),
+    "keys behind": full(b"meta", HANDLER, LIST, KEYS),
     "iTunes": box(b"udta", full(b"meta", HANDLER, box(b"ilst", item(b"\xa9xyz", PLACE)))),
     "free form": full(
         b"meta", HANDLER,

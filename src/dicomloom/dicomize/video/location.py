@@ -15,7 +15,7 @@ _PLACES = frozenset(
     [b"loci", b"\xa9xyz", b"\xa9gps", b"gps ", b"gps0", b"GPS ", b"GPMF", b"XMP_", b"smta"]
 )
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the extended type of a box uuid
-_OPENED = frozenset([b"moov", b"trak", b"mdia", b"minf", b"udta", b"moof", b"traf"])
+_OPENED = frozenset([b"moov", b"trak", b"mdia", b"minf", b"moof", b"traf"])
 _WORDS = (b"location", b"gps", b"xyz", b"geotag")
 _DEEPEST = 8
 _MOST_PLACES = 4096  # of one box of user data
@@ -71,14 +71,9 @@ def is_full_box(file: BoxFile, meta: Box) -> bool:
 
 def _in_metadata(file: BoxFile, meta: Box) -> Iterator[Patch]:
     start = meta.start + 4 * is_full_box(file, meta)
-    names: list[bytes] = []
+    names = _names(file, start, meta.end)
     for box in file.boxes(start, meta.end):
-        if box.kind == b"keys":
-            if box.end - box.start > SMALL:
-                raise CorruptError("the names of metadata take more than 64 KiB", offset=box.start)
-            # What a name's box is called is its namespace; its size includes the eight bytes.
-            names = [name.lower() for _, name in parts(file.content(box), 8)]
-        elif box.kind in _PLACES or _is_xmp(file, box) or box.kind == b"xml ":
+        if box.kind in _PLACES or _is_xmp(file, box) or box.kind == b"xml ":
             yield from freed(box)
         elif box.kind == b"ilst":
             for item in file.boxes(box.start, box.end):
@@ -88,6 +83,17 @@ def _in_metadata(file: BoxFile, meta: Box) -> Iterator[Patch]:
                     name = file.content(item).lower()
                 if any(word in name for word in _WORDS):
                     yield from _emptied(file, item)
+
+
+def _names(file: BoxFile, start: int, end: int) -> list[bytes]:
+    """Return the names of metadata, to which items refer by number, in small letters."""
+    for box in file.boxes(start, end):
+        if box.kind == b"keys":
+            if box.end - box.start > SMALL:
+                raise CorruptError("the names of metadata take more than 64 KiB", offset=box.start)
+            # What a name's box is called is its namespace.
+            return [name.lower() for _, name in parts(file.content(box), 8)]
+    return []
 
 
 def _emptied(file: BoxFile, item: Box) -> Iterator[Patch]:
