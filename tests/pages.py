@@ -1,6 +1,4 @@
-"""Pages of docs/, run as they stand."""
-
-from __future__ import annotations
+"""Runs the blocks of a page of docs/."""
 
 import os
 import re
@@ -8,24 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-_DOCS = Path(__file__).parents[1] / "docs"
-_RUN = {"python": [sys.executable, "-c"], "sh": ["sh", "-ec"]}
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def run_page(name: str, folder: Path, *kinds: str) -> None:
-    """Run every block of a page in `folder`, all of one kind as one script, kind after kind."""
-    page = (_DOCS / name).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(python|sh)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+def run_page(name: str, kind: str, folder: Path) -> str:
+    """Run all blocks of one kind, ``sh`` or ``python``, as one script; returns what it printed."""
+    page = (DOCS / name).read_text(encoding="utf-8")
+    blocks = re.findall(rf"^```{kind}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert blocks
+    program = {"python": [sys.executable, "-c"], "sh": ["sh", "-ec"]}[kind]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for kind in kinds:
-        code = "\n".join(text for found, text in blocks if found == kind)
-        assert code
-        done = subprocess.run(
-            [*_RUN[kind], code],
-            cwd=folder,
-            env=os.environ | {"PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [*program, "\n".join(blocks)],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -26,12 +26,12 @@ cmake -S "$here/.." -B "$work/build" -DCMAKE_C_COMPILER="${CC:-clang}" \
     -DCMAKE_BUILD_TYPE=RelWithDebInfo -DDICOMLOOM_FUZZ=ON -DDICOMLOOM_TESTS=OFF >/dev/null
 cmake --build "$work/build" --parallel >/dev/null
 
-# A seed of fuzz_read or fuzz_frames is a file behind one byte that chooses how it is read; each mode
-# gets its share.
+# A seed of fuzz_read, fuzz_frames or fuzz_records is a file behind one byte that chooses how it is
+# read; each mode gets its share. fuzz_records takes file-sets' directories.
 corpus="$work/corpus"
 mkdir -p "$corpus/fuzz_read" "$corpus/fuzz_text" "$corpus/fuzz_numbers" "$corpus/fuzz_rle" \
-    "$corpus/fuzz_frames" "$corpus/fuzz_jpeg_lossless" "$corpus/fuzz_jpeg_ls" \
-    "$work/artifacts"
+    "$corpus/fuzz_frames" "$corpus/fuzz_records" \
+    "$corpus/fuzz_jpeg_lossless" "$corpus/fuzz_jpeg_ls" "$work/artifacts"
 if [ -n "$seeds" ] && [ -d "$seeds" ]; then
     number=0
     find "$seeds" -type f | sort | while IFS= read -r file; do
@@ -39,6 +39,11 @@ if [ -n "$seeds" ] && [ -d "$seeds" ]; then
         { printf "\\$mode"; head -c $((limit - 1)) "$file"; } >"$corpus/fuzz_read/seed-$number"
         mode=$(printf '%03o' $((number % 64)))
         { printf "\\$mode"; head -c $((limit - 1)) "$file"; } >"$corpus/fuzz_frames/seed-$number"
+        case $file in
+            *DICOMDIR*)
+                { printf '\000'; head -c $((limit - 1)) "$file"; } \
+                    >"$corpus/fuzz_records/seed-$number" ;;
+        esac
         head -c 512 "$file" >"$corpus/fuzz_text/seed-$number"
         number=$((number + 1))
     done
@@ -46,6 +51,14 @@ fi
 for text in 1 -12.5 1.5e300 0.000001 9007199254740993 .5e-10; do
     printf 'A%s' "$text" >"$corpus/fuzz_numbers/seed$text"
 done
+# A DICOMDIR without a header: a record of undefined length, one of 14 bytes, one that is empty.
+{
+    printf '\010\004\000\040\022SQ\000\000\377\377\377\377'
+    printf '\376\377\000\340\377\377\377\377\004\000\000\024UL\004\000\100\000\000\000'
+    printf '\376\377\015\340\000\000\000\000'
+    printf '\376\377\000\340\016\000\000\000\004\000\060\024CS\006\000IMAGE '
+    printf '\376\377\000\340\000\000\000\000\376\377\335\340\000\000\000\000'
+} >"$corpus/fuzz_records/seed-made"
 # A row of four 16-bit samples; a row of nine bytes whose last run is too long.
 {
     printf '\021\001\004\000\002\000\000\000\100\000\000\000\102\000\000\000'
@@ -119,7 +132,8 @@ done
 } >"$corpus/fuzz_jpeg_ls/seed-6"
 
 failed=0
-for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_frames fuzz_jpeg_lossless fuzz_jpeg_ls; do
+for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_frames fuzz_records fuzz_jpeg_lossless \
+    fuzz_jpeg_ls; do
     for saved in "$here/crashers/$target"-*; do
         [ -f "$saved" ] || continue
         if ! "$work/build/fuzz/$target" -timeout=10 -rss_limit_mb=1024 \

@@ -252,6 +252,40 @@ static dl_status recode_scenario(const void *context) {
     return l.status;
 }
 
+/* Grown records, grown values, and records that are skipped over. */
+static dl_status records_scenario(const void *context) {
+    static const uint32_t tags[] = {0x00041430};
+    const writer *w = context;
+    dl_lister lister = {0};
+    dl_record_list found = {0};
+    dl_memory memory = {w->bytes.data, w->bytes.length};
+    dl_source source;
+    dl_error error;
+    dl_source_memory(&source, &memory);
+    dl_status status = dl_lister_open(&lister, &source, DL_LIST_DEPTH, &error);
+    if (status == DL_OK)
+        status = dl_list_records(&lister, 0, w->syntax, tags, COUNT_OF(tags), &found, &error);
+    CHECK(status == DL_OK || (error.code == status && error.message[0]));
+    CHECK(status != DL_OK || found.records.length == 301 * sizeof(dl_record));
+    CHECK(status != DL_OK || found.values.length == 300 * sizeof(dl_record_value));
+    dl_record_list_free(&found);
+    dl_lister_free(&lister);
+    return status;
+}
+
+static void build_records(writer *w) {
+    w->syntax = (dl_syntax){true, false};
+    opened records = put_sequence(w, 0x00041220, true);
+    for (int i = 0; i < 300; i++) {
+        opened item = put_item(w, true);
+        put_text(w, 0x00041430, "CS", "IMAGE ");
+        opened inner = put_sequence(w, REQUEST_SEQUENCE, true);
+        put_end(w, inner);
+        put_end(w, item);
+    }
+    put_end(w, records);
+}
+
 static dl_status fragments_scenario(const void *context) {
     static const uint8_t item[8] = {0xFE, 0xFF, 0x00, 0xE0};
     dl_memory memory = {NULL, 0};
@@ -367,9 +401,10 @@ static dl_status scan_scenario(const void *context) {
 }
 
 int main(void) {
-    writer w = {0};
+    writer w = {0}, records = {0};
     tree t;
     build(&w);
+    build_records(&records);
     tree_make(&t);
     tree_directory(&t, "below");
     for (int i = 0; i < FILES; i++) {
@@ -382,6 +417,7 @@ int main(void) {
     fail_each("header", header_scenario, &w);
     fail_each("list", list_scenario, &w);
     fail_each("recode", recode_scenario, &w);
+    fail_each("records", records_scenario, &records);
     fail_each("fragments", fragments_scenario, NULL);
     fail_each("known", known_scenario, NULL);
     fail_each("add", add_scenario, t.root);
@@ -389,6 +425,7 @@ int main(void) {
     fail_each("walk", walk_scenario, t.root);
     fail_each("table", table_scenario, NULL);
     tree_remove(&t);
+    writer_free(&records);
     writer_free(&w);
     return 0;
 }

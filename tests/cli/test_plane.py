@@ -111,5 +111,6 @@ def test_exit_codes(tmp_path, monkeypatch, capsys, arguments, code, says):
 
 def test_the_page_runs(tmp_path):
     """Every block of docs/geometry.md, in order."""
-    run_page("geometry.md", tmp_path, "python", "sh")
+    run_page("geometry.md", "python", tmp_path)
+    run_page("geometry.md", "sh", tmp_path)
     assert 0 < (tmp_path / "plane.png").stat().st_size < 60_000

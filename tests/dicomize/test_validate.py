@@ -90,7 +90,8 @@ def test_the_page_runs(tmp_path):
     ) as writer:
         for value in (1, 2):
             writer.write(np.full((8, 8), value, np.uint8))
-    run_page("validate.md", tmp_path, "sh", "python")
+    run_page("validate.md", "sh", tmp_path)
+    run_page("validate.md", "python", tmp_path)
     assert (tmp_path / "report.pdf").read_bytes() == letter
     frames = sorted((tmp_path / "frames").iterdir())
     assert [path.name for path in frames] == ["00000.jpg", "00001.jpg"]

@@ -16,48 +16,12 @@ from dicomloom.cli.main import main
 from dicomloom.media import records
 from dicomloom.media.check import check, extract
 from dicomloom.media.names import Root
+from discs import an_object, tree_of
 from objects import LAYOUTS, image_object, run, save
 from support import peer
 
 SETS = "pydicom__pydicom/src/pydicom/data/test_files/dicomdirtests"
 CODE = {"CodeValue": "121060", "CodingSchemeDesignator": "DCM", "CodeMeaning": "History"}
-
-
-def an_object(path, number=1, **attributes):
-    """A small object that has every key of every record."""
-    made = image_object(LAYOUTS["8"], [np.zeros((9, 7), "u1")])
-    made.SOPInstanceUID = f"1.2.3.9.{number}"
-    made.PatientID, made.PatientName = "P1", "Doe^Jane"
-    made.StudyDate, made.StudyTime, made.StudyID = "20240102", "030405", "S1"
-    made.InstanceNumber = number
-    for keyword, value in attributes.items():
-        setattr(made, keyword, value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made.file_meta = pydicom.dataset.FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    return save(made, path)
-
-
-@pytest.fixture
-def disc(tmp_path) -> Path:
-    for number in range(1, 7):
-        series = 1 + number % 2
-        folder = tmp_path / "D" / f"P{number % 3}" / f"SE{series}"
-        an_object(
-            folder / f"IM{number}",
-            number,
-            PatientID=f"P{number % 3}",
-            StudyInstanceUID=f"1.2.4.{number % 3}",
-            SeriesInstanceUID=f"1.2.5.{number % 3}.{series}",
-            SeriesNumber=series,
-        )
-    return tmp_path / "D"
-
-
-def tree_of(path) -> set[tuple]:
-    """Patient, study, series, instance and File ID, as we read them."""
-    keywords = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    return {(*map(node.get, keywords), node.file_id) for node in DicomDir.open(path).instances}
 
 
 def tree_of_pydicom(path) -> set[tuple]:
@@ -112,11 +76,15 @@ def test_directories_of_others_are_read(disc):
     assert tree_of(disc / "DICOMDIR") == wanted
     assert check(disc / "DICOMDIR") == []
     (disc / "DICOMDIR").unlink()
-    command = [peer("gdcmgendir"), "-r", "-o", "DICOMDIR", "."]
+
+
+def test_directories_of_gdcm_are_read(disc):
+    wanted = {row[3] for row in tree_of(DicomDir.create(disc).path)}
+    (disc / "DICOMDIR").unlink()
+    command = [peer("gdcmgendir"), "-r", "-i", ".", "-o", "DICOMDIR", "--root-uid", "1.2.3"]
     done = subprocess.run(command, cwd=disc, check=False, capture_output=True)
-    if done.returncode == 0:
-        got = {row[:4] for row in tree_of(disc / "DICOMDIR")}
-        assert got == {row[:4] for row in wanted}
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {row[3] for row in tree_of(disc / "DICOMDIR")} == wanted
 
 
 def test_the_file_sets_of_pydicom(corpus, tmp_path):
@@ -243,8 +211,14 @@ def test_file_ids_never_lead_out(tmp_path):
         path, wrong = found.find(bad)
         assert path is None, bad
         assert wrong, bad
-    for good in ("SUB\\IM1", "sub/im1", "SUB\\im1"):
+    (root / "INSIDE").symlink_to(root / "SUB")
+    (root / "SUB" / "OUT").symlink_to(tmp_path / "SECRET")
+    assert found.find("SUB\\OUT")[0] is None
+    assert Root(str(root)).find("INSIDE\\IM1")[0] == str(root / "SUB" / "im1")
+    for good in ("SUB\\IM1", "sub/im1", "SUB\\im1", "SUB\\IM1;1"):
         assert found.find(good)[0] == str(root / "SUB" / "im1")
+    (root / "SUB" / "IM1").write_bytes(b"")  # beside im1: the very name goes first
+    assert Root(str(root)).find("SUB\\IM1")[0] == str(root / "SUB" / "IM1")
 
 
 def test_mangled_offsets_list_every_record_once(disc):

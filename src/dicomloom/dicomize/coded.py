@@ -7,15 +7,15 @@ that hold one. Everything a data set says of them follows from the stream.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dicomloom.codecs.bitstream import Description, describe
 from dicomloom.codecs.headers import jpeg, jpeg2000, jpegxl
+from dicomloom.dicomize.boxes import boxes
 from dicomloom.dicomize.exif import Exif, read_exif
+from dicomloom.dicomize.icc import is_rgb
+from dicomloom.dicomize.jpegxl import BACK, to_store
 from dicomloom.errors import CorruptError, UnsupportedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _UID = "1.2.840.10008.1.2.4."
 _METHODS = {
@@ -28,11 +28,18 @@ _METHODS = {
 # What ends a scan: a marker other than RSTm. In JPEG-LS, FF is followed by a bit 0 within a scan.
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _LS_SCAN_END = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
+_NO_RGB = "its color profile, which is not of RGB, was left out"
 _EXIF, _XMP, _ICC = b"Exif\0\0", b"http://ns.adobe.com/x", b"ICC_PROFILE\0"
+_XMP_EXTENDED = 35 + 32 + 8  # of a part of XMP: name, digest, length and offset
 _MOST_ICC = 16 << 20
-_MOST_BOXES = 1000
+_MOST_SCANS = 1000
+_PADDING = 64  # bytes behind the end that are not worth another stream
+_LARGEST = 65535  # Rows and Columns are of VR US
+# Bits that a sample may have, by process (ISO/IEC 10918-1 table B.2, 14495-1 C.2.2).
+_PRECISIONS = {"SOF0": (8,), "SOF3": range(2, 17), "SOF55": range(2, 17)}
 # Colour specification of a JP2 file, ISO/IEC 15444-1 table I.10.
 _SYCC = 18
+_SPACES = (None, 16, 17, _SYCC)  # sRGB, gray
 
 
 class CodedPicture(NamedTuple):
@@ -111,14 +118,21 @@ def read_coded(data: bytes) -> CodedPicture:
         It is of a kind that can neither be stored nor converted here.
     """
     if data.startswith(b"\xff\xd8"):
-        return _jpeg(data)
-    if data.startswith((b"\xff\x4f", jpeg2000.JP2)):
-        return _jpeg_2000(data)
-    if data.startswith((b"\xff\x0a", jpegxl.CONTAINER)):
-        return _jpeg_xl(data)
-    raise CorruptError(
-        f"expected JPEG, JPEG-LS, JPEG 2000 or JPEG XL, found {data[:4].hex(' ').upper()}"
-    )
+        read = _jpeg(data)
+    elif data.startswith((b"\xff\x4f", jpeg2000.JP2)):
+        read = _jpeg_2000(data)
+    elif data.startswith((b"\xff\x0a", jpegxl.CONTAINER)):
+        read = _jpeg_xl(data)
+    else:
+        raise CorruptError(
+            f"expected JPEG, JPEG-LS, JPEG 2000 or JPEG XL, found {data[:4].hex(' ').upper()}"
+        )
+    if max(read.rows, read.columns) > _LARGEST:
+        raise UnsupportedError(
+            f"a picture of {read.columns} x {read.rows}; DICOM has at most {_LARGEST} rows and "
+            "columns: cut it into pieces first"
+        )
+    return read
 
 
 def _said(found: Description) -> tuple[int, int, int, int]:
@@ -136,9 +150,14 @@ def _jpeg(data: bytes) -> CodedPicture:
     rows = found.rows
     if rows is None or found.columns is None:
         raise UnsupportedError("the height of the picture stands behind its first scan (DNL)")
-    process, bits = str(found.details["process"]), int(found.bits or 8)
+    process, bits = str(found.details["process"]), int(found.bits or 0)
+    if bits not in _PRECISIONS.get(process, (8, 12)):
+        raise CorruptError(f"a JPEG frame ({process}) of {bits} bits a sample")
     syntax, unfit = _jpeg_syntax(found, process, bits, found.samples or 1)
     stream, notes = _without_places(data, segments)
+    icc = _jpeg_icc(segments)
+    if icc is not None and found.samples != 1 and not is_rgb(icc):
+        notes.append(_NO_RGB)
     return CodedPicture(
         "JPEG-LS" if ls else "JPEG",
         syntax,
@@ -151,7 +170,7 @@ def _jpeg(data: bytes) -> CodedPicture:
         False,
         _jpeg_photometric(found, process),
         process not in ("SOF3", "SOF55") or bool(found.details.get("near")),
-        _jpeg_icc(segments),
+        icc if icc is not None and is_rgb(icc) else None,
         _jpeg_exif(segments),
         tuple(notes),
     )
@@ -192,13 +211,16 @@ def _jpeg_photometric(found: Description, process: str) -> str:
 
 
 def _jpeg_icc(segments: list[jpeg.Segment]) -> bytes | None:
-    """Join the parts of a color profile (ICC.1:2022 B.4)."""
+    """Join the parts of a color profile (ICC.1:2022 B.4); None where one is missing."""
     parts: dict[int, bytes] = {}
+    count = 0
     for marker, _, _, body in segments:
         if marker == 0xE2 and body.startswith(_ICC) and len(body) > 14:
             parts.setdefault(body[12], body[14:])
-    whole = sorted(parts) == list(range(1, len(parts) + 1))
-    return b"".join(parts[number] for number in sorted(parts)) if parts and whole else None
+            count = body[13]
+    if not parts or sorted(parts) != list(range(1, count + 1)):
+        return None
+    return b"".join(parts[number] for number in sorted(parts))
 
 
 def _jpeg_exif(segments: list[jpeg.Segment]) -> Exif | None:
@@ -209,6 +231,21 @@ def _jpeg_exif(segments: list[jpeg.Segment]) -> Exif | None:
             except CorruptError:
                 return None  # of the picture itself nothing is lost
     return None
+
+
+def _says_where(segments: list[jpeg.Segment]) -> bool:
+    """Return whether metadata may say where a picture was taken; what cannot be read may, too."""
+    xmp = b""
+    for marker, _, _, body in segments:
+        if marker == 0xE1 and body.startswith(_EXIF):
+            try:
+                if read_exif(body[len(_EXIF) :]).gps:
+                    return True
+            except CorruptError:
+                return True
+        elif marker == 0xE1 and body.startswith(_XMP):
+            xmp += body[_XMP_EXTENDED:] if body.startswith(_XMP + b"mp/ext") else body
+    return b"GPS" in xmp
 
 
 def _without_places(data: bytes, segments: list[jpeg.Segment]) -> tuple[bytes, list[str]]:
@@ -222,16 +259,11 @@ def _without_places(data: bytes, segments: list[jpeg.Segment]) -> tuple[bytes, l
     tail = data[end:]
     if tail.strip(b"\0\xff"):
         notes.append(f"{len(tail)} bytes behind the end of the JPEG stream were left out")
-    else:
+    elif len(tail) <= _PADDING:
         end = len(data)
-    exif = _jpeg_exif(segments)
-    placed = (exif is not None and exif.gps) or any(
-        segment.marker == 0xE1 and segment.body.startswith(_XMP) and b"GPS" in segment.body
-        for segment in segments
-    )
-    if not placed:
+    if not _says_where(segments):
         return data[:end], notes
-    notes.append("EXIF and XMP segments, which say where it was taken, were left out of the JPEG")
+    notes.append("EXIF and XMP, which may say where it was taken, were left out of the JPEG")
     kept = [data[: segments[0].start]]
     for segment, following in zip(segments, [*segments[1:], None], strict=True):
         if segment.marker != 0xE1:
@@ -241,7 +273,7 @@ def _without_places(data: bytes, segments: list[jpeg.Segment]) -> tuple[bytes, l
 
 def _jpeg_end(data: bytes, at: int, scan_end: re.Pattern[bytes]) -> int:
     """Return where a stream ends, behind EOI; `at` is where its first scan begins."""
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MOST_SCANS):
         match = scan_end.search(data, at)
         if match is None:
             raise CorruptError(f"the JPEG stream is cut off: no end (EOI) in its {len(data)} bytes")
@@ -251,7 +283,7 @@ def _jpeg_end(data: bytes, at: int, scan_end: re.Pattern[bytes]) -> int:
             return at
         if marker != 0x01:
             at += max(int.from_bytes(data[at : at + 2], "big"), 2)
-    raise CorruptError(f"no end (EOI) behind {_MOST_BOXES} segments of the JPEG stream")
+    raise CorruptError(f"no end (EOI) behind {_MOST_SCANS} segments of the JPEG stream")
 
 
 # --- JPEG 2000, HTJ2K ---
@@ -265,17 +297,23 @@ def _jpeg_2000(data: bytes) -> CodedPicture:
     if details["format"] == "jp2":
         stream, icc, space, unfit = _jp2(data)
     short = jpeg2000.cut_off(memoryview(stream))
+    if short is None and not stream[-_PADDING:].rstrip(b"\0\xff\n").endswith(b"\xff\xd9"):
+        short = len(stream)
     if short is not None:
         raise CorruptError(f"the JPEG 2000 codestream is cut off at byte {short}")
     high, reversible = bool(details["high_throughput"]), bool(details.get("reversible"))
     syntax = ("HTJ2K" if high else "JPEG2000") + ("Lossless" if reversible else "")
     if high and reversible and details.get("progression") == "RPCL" and details["tlm"]:
         syntax = "HTJ2KLosslessRPCL"
+    if space not in _SPACES:
+        unfit = f"a JP2 file of enumerated color space {space}"
+    elif space == _SYCC and details.get("mct"):
+        unfit = "a JP2 file of sYCC, transformed once more"
     if samples not in (1, 3):
         unfit = f"a JPEG 2000 picture of {samples} components (perhaps with transparency)"
     elif any(pair != (1, 1) for pair in details["sampling"]):  # type: ignore[attr-defined]
         unfit = "a JPEG 2000 picture with subsampled components"
-    elif bits > 16:
+    elif not 2 <= bits <= 16:  # PS3.5 8.2.4 has no BitsAllocated 1
         unfit = f"a JPEG 2000 picture of {bits} bits a sample"
     photometric = "MONOCHROME2"
     if samples == 3:
@@ -293,88 +331,78 @@ def _jpeg_2000(data: bytes) -> CodedPicture:
         bool(details["signed"]),
         photometric,
         not reversible,
-        icc,
+        icc if icc is not None and is_rgb(icc) else None,
+        None,
+        (_NO_RGB,) if icc is not None and samples != 1 and not is_rgb(icc) else (),
     )
 
 
 def _jp2(data: bytes) -> tuple[bytes, bytes | None, int | None, str]:
     """Return codestream, color profile, enumerated color space, and why it cannot be stored."""
     stream, icc, space, unfit = b"", None, None, ""
-    for kind, body in _boxes(data):
+    for kind, body in boxes(data):
         if kind == b"jp2c" and not stream:
             stream = body
         elif kind == b"jp2h":
-            for inner, value in _boxes(body):
-                if inner == b"colr" and value[:1] == b"\2" and len(value) < _MOST_ICC:
-                    icc = value[3:]
-                elif inner == b"colr" and value[:1] == b"\1":
+            for inner, value in boxes(body):
+                if inner == b"colr" and value[:1] in (b"\2", b"\3") and len(value) < _MOST_ICC:
+                    icc = icc or value[3:]
+                elif inner == b"colr" and value[:1] == b"\1" and space is None:
                     space = int.from_bytes(value[3:7], "big")
                 elif inner == b"pclr":
                     unfit = "a JP2 file with a palette"
+                elif inner == b"cdef" and not _plain_channels(value):
+                    unfit = unfit or "a JP2 file whose channels are not red, green, blue in order"
     if not stream:
         raise CorruptError("a JP2 file without a codestream")
     return stream, icc, space, unfit
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Walk the boxes of an ISO base format: type and content."""
-    at = 0
-    for _ in range(_MOST_BOXES):
-        if at + 8 > len(data):
-            return
-        length, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
-        if length == 1:
-            length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
-        end = len(data) if length == 0 else at + length
-        if end < at + head or end > len(data):
-            raise CorruptError(
-                f"box {kind.decode('latin-1')!r} at byte {at} says {length} bytes, "
-                f"{len(data) - at} are left"
-            )
-        yield kind, data[at + head : end]
-        at = end
+def _plain_channels(body: bytes) -> bool:
+    """Return whether a channel definition (15444-1 I.5.3.6) says what is so without it."""
+    entries = [body[at : at + 6] for at in range(2, len(body), 6)]
+    return all(
+        kind == b"\0\0" and int.from_bytes(channel, "big") + 1 == int.from_bytes(color, "big")
+        for channel, kind, color in ((e[:2], e[2:4], e[4:6]) for e in entries)
+    )
 
 
 # --- JPEG XL ---
 
 
 def _jpeg_xl(data: bytes) -> CodedPicture:
-    found = describe(data, _UID + "110")
-    details, notes = found.details, []
+    stored = to_store(data)
+    found = describe(stored.stream, _UID + "110")
     rows, columns, samples, bits = _said(found)
-    stream = data
-    if details.get("jpeg"):
+    turned = int(str(found.details.get("orientation", 1)))
+    if turned > 1:
+        # ISO/IEC 18181-1 has decoders turn it, so Rows and Columns would be those of no decoder
+        # that leaves it.
+        raise UnsupportedError(
+            f"a JPEG XL picture to be turned (orientation {turned}), which some decoders do and "
+            f"some do not: {BACK}"
+        )
+    if stored.recompressed:
         syntax, photometric = "JPEGXLJPEGRecompression", "YBR_FULL_422"
     else:
-        syntax = "JPEGXL" if details["xyb"] else "JPEGXLLossless"
-        photometric = "XYB" if details["xyb"] else "RGB"
-        if details["format"] == "container":
-            boxes = list(_boxes(data))
-            parts = [body for kind, body in boxes if kind == b"jxlc"]
-            parts = parts or [body[4:] for kind, body in boxes if kind == b"jxlp"]
-            if bits <= 12:
-                stream = b"".join(parts)
-            notes = [
-                f"box {kind.decode('latin-1').strip()} was left out"
-                for kind, _ in boxes
-                if kind in (b"Exif", b"xml ") and bits <= 12
-            ]
-    if samples == 1:
-        photometric = "MONOCHROME2"
-    turned = int(str(details.get("orientation", 1)))
+        syntax = "JPEGXLLossless" if stored.lossless else "JPEGXL"
+        photometric = "XYB" if found.details["xyb"] else "RGB"
+    notes = stored.notes
+    if not (stored.recompressed or stored.lossless or found.details["xyb"]):
+        notes += ("taken as lossy: its header does not show that nothing was lost",)
     return CodedPicture(
         "JPEG XL",
         syntax,
         "",
-        stream,
+        stored.stream,
         rows,
         columns,
         samples,
         bits,
         False,
-        photometric,
-        syntax != "JPEGXLLossless",
+        "MONOCHROME2" if samples == 1 else photometric,
+        not stored.lossless,
         None,
-        Exif(turned, {}, False) if turned > 1 else None,
-        tuple(notes),
+        None,
+        notes,
     )

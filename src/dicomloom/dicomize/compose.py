@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from dicomloom.attributes import put
 from dicomloom.dicomize import modules
 from dicomloom.dicomize.documents import Document
 from dicomloom.dicomize.identity import Identity
-from dicomloom.dicomize.sources import Planned, Still
+from dicomloom.dicomize.sources import Planned, Shape, Still
 from dicomloom.dicomize.video.attributes import pixel_attributes
 from dicomloom.dicomize.video.stream import VideoStream
 from dicomloom.frames.output import new_uid
@@ -44,12 +45,12 @@ def data_set(
         facts, defaults = _document_facts(one, content), modules.document_defaults(one.kind)
     else:
         shape = content[0].shape
-        counts = {"frames": len(content), "samples": shape.samples, "bits": _allocated(shape.bits)}
+        counts = {"frames": len(content), "samples": shape.samples, "bits": _allocated(shape)}
         facts = {"SOPClassUID": one.kind.sop_class(**counts), **_image_facts(content)}
         defaults = modules.image_defaults(one.kind, **counts)
     for keyword, value in facts.items():
         setattr(made, keyword, value)
-    made.update(identity.base)
+    made.update(deepcopy(identity.base))  # items of sequences would be shared
     for keyword, value in attributes.items():
         put(made, keyword, value)
     if "SOPInstanceUID" not in made:
@@ -58,8 +59,9 @@ def data_set(
     return made
 
 
-def _allocated(bits: int) -> int:
-    return 1 if bits == 1 else 8 if bits <= 8 else 16
+def _allocated(shape: Shape) -> int:
+    """Return BitsAllocated; single bits are packed only where they are not coded."""
+    return 1 if shape.bits == 1 and not shape.syntax else 8 if shape.bits <= 8 else 16
 
 
 def _image_facts(stills: list[Still]) -> dict[str, object]:
@@ -77,7 +79,7 @@ def _image_facts(stills: list[Still]) -> dict[str, object]:
         "PhotometricInterpretation": shape.photometric,
         "Rows": shape.rows,
         "Columns": shape.columns,
-        "BitsAllocated": _allocated(shape.bits),
+        "BitsAllocated": _allocated(shape),
         "BitsStored": shape.bits,
         "HighBit": shape.bits - 1,
         "PixelRepresentation": int(shape.signed),

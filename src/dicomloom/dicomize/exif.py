@@ -7,14 +7,15 @@ carried over.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from typing import NamedTuple
 
 from dicomloom.errors import CorruptError
 
-_POINTERS = {0x8769: "exif", 0x8825: "gps"}
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8}
+_EXIF, _GPS = 0x8769, 0x8825
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _MOST_ENTRIES = 1000
 _MOST_VALUE = 1024
 _ORIENTATION = 0x0112
@@ -74,7 +75,8 @@ class Exif(NamedTuple):
     attributes : dict
         By keyword: date and time, camera, and how the picture was taken.
     gps : bool
-        Whether it says where the picture was taken.
+        Whether it may say where the picture was taken: any of its directories points to one of
+        positions, sound or not.
     """
 
     orientation: int
@@ -87,6 +89,8 @@ class _Directory(NamedTuple):
 
     entries: dict[int, tuple[int, int, bytes]]
     order: str
+    gps: bool
+    next: int
 
     def text(self, tag: int) -> str | None:
         kind, _, data = self.entries.get(tag, (0, 0, b""))
@@ -98,11 +102,12 @@ class _Directory(NamedTuple):
 
     def number(self, tag: int) -> float | None:
         kind, count, data = self.entries.get(tag, (0, 0, b""))
-        code = {1: "B", 3: "H", 4: "L", 9: "l"}.get(kind)
+        code = {1: "B", 3: "H", 4: "L", 9: "l", 11: "f", 12: "d", 13: "L"}.get(kind)
         if count < 1:
             return None
         if code:
-            return float(struct.unpack_from(self.order + code, data)[0])
+            number = float(struct.unpack_from(self.order + code, data)[0])
+            return number if math.isfinite(number) else None
         if kind in (5, 10):
             over, under = struct.unpack_from(self.order + ("LL" if kind == 5 else "ll"), data)
             return over / under if under else None
@@ -121,24 +126,25 @@ def read_exif(data: bytes) -> Exif:
     if order is None or len(data) < 8:
         raise CorruptError(f"expected EXIF in a TIFF header, found {data[:4].hex(' ').upper()}")
     main = _directory(data, struct.unpack_from(order + "L", data, 4)[0], order)
-    places = {
-        name: int(main.number(tag) or 0) for tag, name in _POINTERS.items() if tag in main.entries
-    }
-    taken = _directory(data, places.get("exif", 0), order)
-    both = _Directory({**main.entries, **taken.entries}, order)
-    orientation = int(both.number(_ORIENTATION) or 1)
-    return Exif(orientation if 1 <= orientation <= 8 else 1, _attributes(both), "gps" in places)
+    taken = _directory(data, int(main.number(_EXIF) or 0), order)
+    thumbnail = _directory(data, main.next, order)
+    gps = main.gps or taken.gps or thumbnail.gps
+    orientation = int(main.number(_ORIENTATION) or 1)
+    both = main._replace(entries={**main.entries, **taken.entries})
+    return Exif(orientation if 1 <= orientation <= 8 else 1, _attributes(both), gps)
 
 
 def _directory(data: bytes, at: int, order: str) -> _Directory:
     entries: dict[int, tuple[int, int, bytes]] = {}
+    gps, following = False, 0
     if not 8 <= at <= len(data) - 2:
-        return _Directory(entries, order)
+        return _Directory(entries, order, gps, following)
     (count,) = struct.unpack_from(order + "H", data, at)
     for place in range(at + 2, at + 2 + 12 * min(count, _MOST_ENTRIES), 12):
         if place + 12 > len(data):
             break
         tag, kind, length = struct.unpack_from(order + "HHL", data, place)
+        gps = gps or tag == _GPS
         size = _SIZES.get(kind, 0) * length
         if not 0 < size <= _MOST_VALUE:
             continue
@@ -146,7 +152,10 @@ def _directory(data: bytes, at: int, order: str) -> _Directory:
         value = data[start : start + size]
         if len(value) == size:
             entries.setdefault(tag, (kind, length, value))
-    return _Directory(entries, order)
+    end = at + 2 + 12 * count
+    if end + 4 <= len(data):
+        (following,) = struct.unpack_from(order + "L", data, end)
+    return _Directory(entries, order, gps, following)
 
 
 def _attributes(found: _Directory) -> dict[str, object]:
@@ -164,10 +173,10 @@ def _attributes(found: _Directory) -> dict[str, object]:
         if number is not None and 0 <= number <= 65535:
             made[keyword] = int(number)
     speed = found.number(0x8827)
-    if speed:
+    if speed and 0 < speed < 2**31:
         made["PhotographicSensitivity"] = str(int(speed))
     flash = found.number(0x9209)
-    if flash is not None:
+    if flash is not None and flash >= 0:
         for keyword, shift, mask in _FLASH:
             made[keyword] = int(flash) >> shift & mask
     moment = _moment(found)
@@ -181,14 +190,16 @@ def _attributes(found: _Directory) -> dict[str, object]:
 def _moment(found: _Directory) -> tuple[str, str, str] | None:
     """Return date, time and zone of DateTimeOriginal, else DateTimeDigitized."""
     for when, part, zone in ((0x9003, 0x9291, 0x9011), (0x9004, 0x9292, 0x9012)):
-        match = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", found.text(when) or "")
+        match = re.fullmatch(
+            r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", found.text(when) or "", re.A
+        )
         if not match or not _possible(*map(int, match.groups())):
             continue
         date, time = "".join(match.groups()[:3]), "".join(match.groups()[3:])
-        fraction = re.fullmatch(r"\d{1,9}", found.text(part) or "")
+        fraction = re.fullmatch(r"\d{1,9}", found.text(part) or "", re.A)
         if fraction:
             time += "." + fraction[0][:6]
-        offset = re.fullmatch(r"([+-])(\d\d):(\d\d)", found.text(zone) or "")
+        offset = re.fullmatch(r"([+-])(0\d|1[0-4]):([0-5]\d)", found.text(zone) or "", re.A)
         return date, time, "".join(offset.groups()) if offset else ""
     return None
 

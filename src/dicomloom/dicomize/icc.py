@@ -63,3 +63,17 @@ def _text(text: str) -> bytes:
     """Return a multiLocalizedUnicodeType of one language."""
     data = text.encode("utf-16-be")
     return b"mluc\0\0\0\0" + struct.pack(">LL2s2sLL", 1, 12, b"en", b"US", len(data), 28) + data
+
+
+def is_rgb(profile: bytes) -> bool:
+    """Return whether bytes are a color profile that says what red, green and blue mean.
+
+    One of another color space (a CMYK picture's, say) does not describe the RGB made of it.
+
+    Examples
+    --------
+    >>> is_rgb(srgb()), is_rgb(b"not a profile")
+    (True, False)
+    """
+    sized = len(profile) >= 132 and int.from_bytes(profile[:4], "big") <= len(profile)
+    return sized and profile[16:20] == b"RGB " and profile[36:40] == b"acsp"

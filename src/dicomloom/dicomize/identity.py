@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import itertools
 import os
+import struct
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.dicomize.copied import OWN, PATIENT, SERIES, STUDY
-from dicomloom.errors import CorruptError, NotDicomError, PixelError, ReadError
+from dicomloom.errors import (
+    CorruptError,
+    DicomloomError,
+    LimitError,
+    NotDicomError,
+    PixelError,
+    ReadError,
+)
 from dicomloom.frames.output import new_uid
 
 if TYPE_CHECKING:
@@ -21,9 +30,27 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 StrPath = str | os.PathLike[str]
-_PIXELS = 0x0028
-_PIXEL_DATA = 0x7FE0
+# Groups that a template does not give: file meta information, pixels and what describes them,
+# encryption and its history, waveforms, spectra, signatures, padding.
+_NEVER = frozenset((0, 2, 0x0028, 0x0400, 0x4FFE, 0x5400, 0x5600, 0x7FE0, 0xFFFA, 0xFFFC))
 _OVERLAYS, _CURVES = 0x6000, 0x5000
+_MOST_JSON = 64 << 20
+_STEP = 1 << 16
+# What pydicom raises where bytes or values break their rules.
+_BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    LookupError,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+    zlib.error,
+)
 
 
 class Identity(NamedTuple):
@@ -56,18 +83,30 @@ def identity_of(
 ) -> Identity:
     """Return what the objects of one call share; a new study where none is given.
 
+    A template gives all but what is of its own object: UIDs, times, numbers, pixels, overlays,
+    curves, signatures (`copied.OWN` and whole groups). Its private attributes come over as they
+    are, with their creators: there is no other way to give them. Where a worklist item, study or
+    series says whose the object is, nothing of the template's patient and study does. The data
+    sets that are given stay as they are.
+
     Raises
     ------
     PixelError
         Two sources name different patients.
-    NotDicomError, ReadError, CorruptError
+    NotDicomError, ReadError, CorruptError, LimitError
         A file cannot be read.
-    """
-    from pydicom import Dataset
 
-    base = Dataset()
-    if template is not None:
-        base.update(_template(read_data_set(template)))
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from dicomloom.attributes import make
+    >>> ct = make({"PatientID": "42", "StudyInstanceUID": "1.2.3", "Rows": 512})
+    >>> shared = identity_of(study_of=ct, now=datetime(2024, 1, 2)).base
+    >>> shared.PatientID, shared.StudyInstanceUID, "Rows" in shared
+    ('42', '1.2.3', False)
+    """
+    alone = all(source is None for source in (worklist, study_of, series_of))
+    base = _start(template, alone=alone)
     # Text is kept decoded: the objects choose a character set of their own.
     patients: list[tuple[str, Dataset]] = []
     if worklist is not None:
@@ -88,12 +127,33 @@ def identity_of(
     if series_of is not None:
         series, modality = base.get("SeriesInstanceUID"), base.get("Modality")
         base.pop("Modality", None)
-        number = int(patients[-1][1].get("InstanceNumber") or 0) + 1
+        number = _number_of(patients[-1][1]) + 1
     if not base.get("StudyInstanceUID"):
         base.StudyInstanceUID = new_uid()
-    if not base.get("StudyDate"):
+    # An existing study keeps its date, be it empty: its objects must agree.
+    if study_of is None and series_of is None:
         base.StudyDate, base.StudyTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     return Identity(base, series, modality, number)
+
+
+def _start(template: StrPath | Dataset | None, *, alone: bool) -> Dataset:
+    """Return what a template gives; where others say whose the object is, without its patient."""
+    from pydicom import Dataset
+
+    base = Dataset()
+    if template is not None:
+        base.update(_template(read_data_set(template)))
+    if not alone:
+        for keyword in (*PATIENT, *STUDY):
+            if keyword in base:
+                delattr(base, keyword)
+    return base
+
+
+def _number_of(member: Dataset) -> int:
+    """Return InstanceNumber, 0 where there is none that counts."""
+    value = member.get("InstanceNumber")
+    return int(value) if isinstance(value, int) and value > 0 else 0
 
 
 def read_data_set(source: StrPath | Dataset) -> Dataset:
@@ -102,9 +162,11 @@ def read_data_set(source: StrPath | Dataset) -> Dataset:
     Raises
     ------
     ReadError, NotDicomError, CorruptError
+    LimitError
+        A deflated data set, or JSON, is larger than a header ever is.
     """
     from pydicom import Dataset, dcmread
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     if isinstance(source, Dataset):
         return source
@@ -113,6 +175,7 @@ def read_data_set(source: StrPath | Dataset) -> Dataset:
         with open(path, "rb") as file:
             if file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
                 return _json(path)
+        _refuse_bomb(path)
         read = dcmread(path, stop_before_pixels=True)
         read.decode()
         return read
@@ -124,51 +187,100 @@ def read_data_set(source: StrPath | Dataset) -> Dataset:
         raise NotDicomError(
             "expected a DICOM file, or a data set as DICOM JSON", path=path
         ) from error
+    except DicomloomError:
+        raise
+    except (*_BROKEN, BytesLengthException) as error:
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise CorruptError(f"the data set cannot be read: {said}", path=path) from error
+
+
+def _refuse_bomb(path: str) -> None:
+    """Raise LimitError where a deflated data set inflates to more than `inflate.MOST`.
+
+    pydicom inflates all of it at once.
+    """
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    from dicomloom.inflate import MOST
+
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with open(path, "rb") as file:
+        start = 144 + int(meta.get("FileMetaInformationGroupLength") or 0)
+        file.seek(start)
+        pending = file.read(_STEP)
+        while pending and not inflater.eof:
+            total += len(inflater.decompress(pending, _STEP))
+            if total > MOST:
+                raise LimitError(f"the deflated data set is larger than {MOST} bytes", path=path)
+            pending = inflater.unconsumed_tail or file.read(_STEP)
 
 
 def _json(path: str) -> Dataset:
     import json
 
     from pydicom import Dataset
+    from pydicom.valuerep import STANDARD_VR
 
     with open(path, encoding="utf-8-sig") as file:
+        if os.fstat(file.fileno()).st_size > _MOST_JSON:
+            raise LimitError(f"a data set as JSON of more than {_MOST_JSON} bytes", path=path)
         try:
             item = json.load(file)
             if isinstance(item, list):
                 if len(item) != 1:
                     raise ValueError(f"{len(item)} data sets, expected one")
                 item = item[0]
-            return Dataset.from_json(item)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            if not isinstance(item, dict):
+                raise ValueError(f"found {type(item).__name__}, expected an object of tags")
+            read = Dataset.from_json(item)
+            for element in read.iterall():
+                if element.VR not in STANDARD_VR:
+                    raise ValueError(f"{element.tag} is of VR {element.VR}, which is none")
+            return read
+        except _BROKEN as error:
             raise CorruptError(
                 f"expected one data set as DICOM JSON (PS3.18 F): {error}", path=path
             ) from error
 
 
 def _copied(source: Dataset, keywords: Iterable[str]) -> Dataset:
+    from copy import deepcopy
+
     from pydicom import Dataset
 
     made = Dataset()
     for keyword in keywords:
         if keyword in source:
-            made.add(source[keyword])
+            made.add(deepcopy(source[keyword]))  # what is set later must not reach the source
     return made
 
 
 def _template(source: Dataset) -> Dataset:
+    from copy import deepcopy
+
     from pydicom import Dataset
 
     made = Dataset()
     for element in source:
         group = element.tag.group
-        pixels = group in (2, _PIXELS, _PIXEL_DATA) or group & 0xFF00 in (_OVERLAYS, _CURVES)
-        if not pixels and element.keyword not in OWN:
-            made.add(element)
+        never = group in _NEVER or group & 0xFF00 in (_OVERLAYS, _CURVES)
+        # PS3.5 7.8.1: without its creator a private attribute means nothing.
+        orphan = element.tag.is_private and not (
+            element.tag.is_private_creator or element.private_creator
+        )
+        if not never and not orphan and element.tag.element and element.keyword not in OWN:
+            made.add(deepcopy(element))
     return made
 
 
 def _scheduled(item: Dataset) -> Dataset:
     """Return what a scheduled procedure step means for the objects of its acquisition."""
+    from copy import deepcopy
+
     from pydicom import Dataset
 
     made = _copied(item, [k for k in (*PATIENT, *STUDY) if k not in ("StudyDate", "StudyTime")])
@@ -206,15 +318,16 @@ def _scheduled(item: Dataset) -> Dataset:
         (step, "ScheduledStationName", "StationName"),
     ):
         if source.get(keyword) and not made.get(into):
-            setattr(made, into, source[keyword].value)
+            setattr(made, into, deepcopy(source[keyword].value))
     return made
 
 
 def _one_patient(sources: list[tuple[str, Dataset]]) -> None:
     """Raise where sources that belong to one object name different patients or studies."""
-    for (first, one), (second, other) in itertools.pairwise(sources):
+    for (first, one), (second, other) in itertools.combinations(sources, 2):
         for keyword in ("PatientID", "StudyInstanceUID"):
-            if keyword in one and keyword in other and one[keyword].value != other[keyword].value:
+            values = {one.get(keyword), other.get(keyword)} - {None, ""}
+            if len(values) > 1:
                 raise PixelError(
                     f"{first} and {second} have different {keyword}: they cannot be of one object"
                 )

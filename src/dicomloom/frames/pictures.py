@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +20,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from typing_extensions import Buffer
 
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")  # MPO is opened as JPEG
+_LARGEST = 65535  # Rows and Columns are of VR US
+_MOST_CHUNKS = 1000
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF
+# What Pillow raises where a file breaks its format.
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 _FITS = "gray of 1, 8 or 16 bits, palettes, and color of 8 bits are taken: convert it first"
 # Mode of Pillow -> samples and bits of a sample.
 _MODES = {
@@ -33,8 +54,6 @@ _CONVERTED = {
     "PA": "blended with white where it is transparent",
     "RGBa": "blended with white where it is transparent",
     "CMYK": "converted from CMYK to RGB, without a color profile",
-    "LAB": "converted from Lab to RGB",
-    "HSV": "converted from HSV to RGB",
     "P": "",
     "YCbCr": "",
     "RGBX": "",
@@ -105,14 +124,15 @@ def facts_of(path: str) -> Facts:
     ------
     MissingDependencyError, ReadError, UnsupportedError, LimitError
     """
-    with _opened(path) as picture:
+    with _opened(path) as picture, _told(path):
         exif, icc = picture.info.get("exif"), picture.info.get("icc_profile")
         return Facts(
             picture.format or "",
-            _lossy(picture),
-            icc if isinstance(icc, bytes) and icc else None,
+            _lossy(picture, path),
+            # A profile of CMYK says nothing of the RGB that is made of it.
+            icc if isinstance(icc, bytes) and icc[16:20] in (b"RGB ", b"GRAY") else None,
             exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) and exif else None,
-            getattr(picture, "n_frames", 1),
+            _count(picture),
         )
 
 
@@ -138,15 +158,35 @@ def pages(
         dares to read.
     """
     with _opened(path) as picture:
-        for number in numbers or range(getattr(picture, "n_frames", 1)):
-            try:
+        with _told(path):
+            count = _count(picture)
+        for number in range(count) if numbers is None else numbers:
+            with _told(path, f"page {number + 1} of "):
                 picture.seek(number)
-                yield _page(picture, upright)
-            except (EOFError, OSError, SyntaxError, ValueError, TypeError, IndexError) as error:
-                if isinstance(error, DicomloomError):
-                    error.path = path
-                    raise
-                raise _unreadable(path, error, f"page {number + 1} of ") from error
+                page = _page(picture, upright)
+            yield page
+
+
+def _count(picture: Image) -> int:
+    """Return how many pages there are; the others of MPO are previews and second views."""
+    return 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+
+
+@contextlib.contextmanager
+def _told(path: str, what: str = "") -> Iterator[None]:
+    """Turn what Pillow raises in the block into our errors."""
+    module = pillow()
+    try:
+        yield
+    except DicomloomError as error:
+        error.path = error.path or path
+        raise
+    except module.DecompressionBombError as error:
+        raise LimitError(
+            f"{what}a picture this large is refused: {error}; cut it into pieces first", path=path
+        ) from error
+    except _BROKEN as error:
+        raise _unreadable(path, error, what) from error
 
 
 class _opened:  # noqa: N801 - a context manager that is used like a function
@@ -156,16 +196,9 @@ class _opened:  # noqa: N801 - a context manager that is used like a function
         self._path = path
 
     def __enter__(self) -> Image:
-        module = pillow()
-        try:
-            picture: Image = module.open(self._path)
-        except module.DecompressionBombError as error:
-            raise LimitError(
-                f"a picture this large is refused: {error}; cut it into pieces first",
-                path=self._path,
-            ) from error
-        except (OSError, SyntaxError, ValueError, TypeError, IndexError) as error:
-            raise _unreadable(self._path, error) from error
+        with _told(self._path):
+            # Only these: others run programs (EPS) or read what nobody asked for.
+            picture: Image = pillow().open(self._path, formats=_FORMATS)
         self._picture = picture
         return picture
 
@@ -180,12 +213,9 @@ def _unreadable(path: str, error: Exception, what: str = "") -> ReadError:
     return made
 
 
-def _lossy(picture: Image) -> bool:
+def _lossy(picture: Image, path: str) -> bool:
     if picture.format == "WEBP":
-        # RIFF container: the first chunk is VP8 where there is neither alpha nor animation.
-        path = getattr(picture, "filename", "")
-        with open(path, "rb") as file:
-            return b"VP8 " in file.read(1 << 16)
+        return _has_lossy_chunk(path)
     return picture.format in ("JPEG", "MPO", "JPEG2000") or picture.info.get("compression") in (
         "jpeg",
         "tiff_jpeg",
@@ -193,10 +223,30 @@ def _lossy(picture: Image) -> bool:
     )
 
 
+def _has_lossy_chunk(path: str) -> bool:
+    """Return whether a WebP file has a chunk VP8, perhaps in the first frame of an animation."""
+    with open(path, "rb") as file:
+        at = 12
+        for _ in range(_MOST_CHUNKS):
+            file.seek(at)
+            head = file.read(8)
+            if len(head) < 8 or head[:4] == b"VP8 ":
+                return len(head) == 8
+            # A frame of an animation: 16 bytes, then chunks of its own.
+            inside = head[:4] == b"ANMF"
+            at += 24 if inside else 8 + int.from_bytes(head[4:], "little") + (head[4] & 1)
+    return False
+
+
 def _page(picture: Image, upright: bool) -> Page:
     import numpy as np
 
     notes: list[str] = []
+    if max(picture.size) > _LARGEST:
+        raise UnsupportedError(
+            f"a picture of {picture.width} x {picture.height}; DICOM has at most {_LARGEST} rows "
+            "and columns: cut it into pieces first"
+        )
     if _sixteen_bit_color(picture):
         if picture.mode in ("RGBA", "LA"):
             raise UnsupportedError(f"a picture of 16 bits with transparency; {_FITS}")
@@ -211,6 +261,8 @@ def _page(picture: Image, upright: bool) -> Page:
         raise UnsupportedError(f"a picture of mode {picture.mode}; {_FITS}")
     samples, bits = _MODES[shown.mode]
     pixels: Any = np.asarray(shown)
+    if bits == 16 and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        pixels = ~pixels  # as Pillow does with 1 and 8 bits
     pixels = pixels.astype("?" if bits == 1 else "u1" if bits == 8 else "u2", copy=False)
     return Page(shown.height, shown.width, samples, bits, pixels, tuple(notes))
 
@@ -223,6 +275,10 @@ def _sixteen_bit_color(picture: Image) -> bool:
 
 def _converted(picture: Image, notes: list[str]) -> Image:
     mode = picture.mode
+    if mode in ("1", "L", "RGB") and "transparency" in picture.info:
+        # One gray or color is transparent.
+        into = "RGBA" if mode == "RGB" else "LA"
+        return _without_alpha(picture.convert("RGBA"), into, notes)
     if mode not in _CONVERTED:
         return picture
     if mode == "P" and "transparency" in picture.info:

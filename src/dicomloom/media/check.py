@@ -33,7 +33,7 @@ def check(path: StrPath) -> list[Finding]:
         node = waiting.pop()
         waiting.extend(node.children)
         found += _keys(opened.path, node)
-        if node.file_id or not any(True for _ in node.children):
+        if node.file_id or next(node.children, None) is None:
             _refer(opened, node, referred, found)
     found += _compare(opened, referred)
     return sorted(found, key=lambda each: (each.offset or 0, each.path, each.message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from sys import intern
 
 from dicomloom._native.frames import Records, list_records, read_header
 from dicomloom.errors import LimitError, NotDicomError, ReadError, UnsupportedError
@@ -44,8 +45,8 @@ class Directory:
         The whole file.
     kinds : list of str
         Directory Record Types; record 0 stands for the root.
-    children : list of list of int
-        The records in use below each record.
+    children : dict of int to list of int
+        The records in use below each record that has some.
     findings : list of Finding
     """
 
@@ -72,7 +73,7 @@ class Directory:
             raise
         if not self.records.has_sequence:
             raise NotDicomError("there is no Directory Record Sequence: no DICOMDIR", path=path)
-        self.kinds = [self.text(i, TYPE).upper() for i in range(len(self.records.offsets))]
+        self.kinds = [intern(self.text(i, TYPE).upper()) for i in range(len(self.records.offsets))]
         self.kinds[0] = ""
         self._check_sequence(head.explicit_vr and not head.big_endian)
         self._link()
@@ -149,7 +150,7 @@ class Directory:
         count = len(self.kinds)
         by_offset = {offset: i for i, offset in enumerate(self.records.offsets) if i}
         shift = self._shift(by_offset)
-        self.children: list[list[int]] = [[] for _ in range(count)]
+        self.children: dict[int, list[int]] = {}
         parents = [-1] * count
         waiting = [(0, self._target(0, FIRST, by_offset, shift))]
         while waiting:
@@ -160,7 +161,7 @@ class Directory:
                     break
                 parents[index] = parent
                 if self.records.columns[IN_USE][index] != 0:
-                    self.children[parent].append(index)
+                    self.children.setdefault(parent, []).append(index)
                 below = self._target(index, LOWER, by_offset, shift)
                 if below:
                     waiting.append((index, below))
@@ -176,7 +177,7 @@ class Directory:
             level = LEVELS.index(kind) if kind in LEVELS else 3
             if parents[index] < 0 and self.records.columns[IN_USE][index] != 0:
                 parent = next((p for p in last[level::-1] if p), 0) if level else 0
-                self.children[parent].append(index)
+                self.children.setdefault(parent, []).append(index)
                 where = f"the {self.kinds[parent]} record" if parent else "the root"
                 self.find("offset", index, f"no offset leads to this record: put below {where}")
             if level < 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -14,6 +15,8 @@ from dicomloom.media.records import DIRECTORY_CLASS
 _LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 _BINARY = {"US": "<H", "UL": "<L", "UV": "<Q"}
 _short = struct.Struct("<HH2sH").pack
+_long = struct.Struct("<HH2sHL").pack
+_item = struct.Struct("<HHL").pack
 # item header; (0004,1400), (0004,1410), (0004,1420)
 _fixed = struct.Struct("<HHLHH2sHLHH2sHHHH2sHL").pack
 FIXED = 42
@@ -35,15 +38,22 @@ _SINGLE = {
 }
 
 
+TEXT_VRS = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
+# Items of a sequence: (tag, VR, value), where text is decoded.
+Items = list[list[tuple[int, str, "str | bytes | Items"]]]
+
+
 def element(tag: int, vr: str, value: bytes) -> bytes:
-    """Encode one element, its value padded to an even length."""
+    """Encode one element, its value padded to an even length.
+
+    What is too long for its VR becomes UN, as PS3.5 6.2.2 allows.
+    """
     if len(value) & 1:
         value += b"\0" if vr in ("UI", "OB", "UN") else b" "
-    if vr in _LONG:
-        head = struct.pack("<HH2sHL", tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(value))
-    else:
-        head = _short(tag >> 16, tag & 0xFFFF, vr.encode(), len(value))
-    return head + value
+    if vr not in _LONG and len(value) <= 0xFFFE:
+        return _short(tag >> 16, tag & 0xFFFF, vr.encode(), len(value)) + value
+    vr = vr if vr in _LONG else "UN"
+    return _long(tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(value)) + value
 
 
 def tag_and_vr(keyword: str) -> tuple[int, str]:
@@ -54,31 +64,74 @@ def tag_and_vr(keyword: str) -> tuple[int, str]:
     return entry[0], entry[2]
 
 
-def keys(values: list[tuple[int, str, str]], charset: str | None) -> bytes:
-    """Encode keys (tag, VR, text), sorted by tag, and the character set they need.
+def is_value(vr: str, value: str | Items) -> bool:
+    """Whether a key's text can be encoded: of a binary VR, one number that fits."""
+    if vr not in _BINARY:
+        return True
+    try:
+        struct.pack(_BINARY[vr], int(str(value)))
+    except (ValueError, struct.error):
+        return False
+    return True
+
+
+def _texts(values: list[tuple[int, str, str | Items]]) -> Iterator[str]:
+    """Return all text of some keys, that of sequences included."""
+    waiting: list[object] = [value for _, _, value in values]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            for item in value:
+                waiting.extend(each for _, _, each in item)
+
+
+def _fits(text: str, codec: str) -> bool:
+    try:
+        text.encode(codec)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _items(items: Items, codec: str) -> bytes:
+    made = []
+    for item in items:
+        content = b"".join([_encoded(tag, vr, value, codec) for tag, vr, value in item])
+        made.append(_item(0xFFFE, 0xE000, len(content)) + content)
+    return b"".join(made)
+
+
+def _encoded(tag: int, vr: str, value: str | bytes | Items, codec: str) -> bytes:
+    if isinstance(value, str):
+        if vr in _BINARY and value:
+            value = struct.pack(_BINARY[vr], int(value))
+        else:
+            value = value.encode(codec, "replace")  # "?" for what no Unicode is: a lone surrogate
+    elif isinstance(value, list):
+        value = _items(value, codec)
+    return element(tag, vr, value)
+
+
+def keys(values: list[tuple[int, str, str | Items]], charset: str) -> bytes:
+    """Encode keys (tag, VR, text or items), sorted by tag, and the character set that all need.
 
     `charset` is the Specific Character Set of the object; where it cannot be used, ISO_IR 192 is.
     """
     codec, head = "ascii", b""
-    if not all(text.isascii() for _, _, text in values):
-        name = charset if charset in _SINGLE else "ISO_IR 192"
+    others: list[str] = []
+    for _, _, value in values:
+        if not isinstance(value, str) or not value.isascii():
+            others = [text for text in _texts(values) if not text.isascii()]
+            break
+    if others:
+        name = charset.strip()
+        if name not in _SINGLE or not all(_fits(text, _SINGLE[name]) for text in others):
+            name = "ISO_IR 192"
         codec = _SINGLE[name]
-        try:
-            for _, _, text in values:
-                text.encode(codec)
-        except UnicodeEncodeError:
-            name, codec = "ISO_IR 192", "utf_8"
         head = element(0x00080005, "CS", name.encode())
-    return head + b"".join(
-        element(
-            tag,
-            vr,
-            struct.pack(_BINARY[vr], int(text))
-            if vr in _BINARY and text
-            else text.encode(codec, "replace"),
-        )
-        for tag, vr, text in values
-    )
+    return head + b"".join([_encoded(tag, vr, value, codec) for tag, vr, value in values])
 
 
 class Record:

@@ -21,6 +21,11 @@ def is_file_id(components: list[str]) -> bool:
     return 1 <= len(components) <= 8 and all(map(_COMPONENT.fullmatch, components))
 
 
+def is_component(name: str) -> bool:
+    """Whether this is one component of a File ID."""
+    return _COMPONENT.fullmatch(name) is not None
+
+
 def is_file_set_id(text: str) -> bool:
     """Whether this is a File-set ID: up to 16 of ``A-Z0-9_`` and space."""
     return _FILE_SET_ID.fullmatch(text) is not None
@@ -56,15 +61,13 @@ class Root:
         names = self._names.get(folder)
         if names is None:
             try:
-                names = {
-                    each.upper().split(";")[0].rstrip("."): each for each in os.listdir(folder)
-                }
+                there = os.listdir(folder)
             except OSError:
-                names = {}
+                there = []
+            names = {_plain(each): each for each in there}
+            names.update(zip(there, there, strict=True))  # the very name goes first
             self._names[folder] = names
-        if name in names.values() and names.get(name.upper()) == name:
-            return name
-        return names.get(name.upper().split(";")[0].rstrip("."), name)
+        return names.get(name) or names.get(_plain(name), name)
 
     def _folder(self, components: tuple[str, ...]) -> str | None:
         """Return the real folder of these components, None where it is not below the root."""
@@ -78,7 +81,8 @@ class Root:
         return self._inside[key]
 
     def _real(self, path: str) -> str | None:
-        real = os.path.realpath(path)
+        """Return where a name in a real folder leads to, None where that is out of the root."""
+        real = os.path.realpath(path) if os.path.islink(path) else path
         return real if real.startswith(self.folder.rstrip(os.sep) + os.sep) else None
 
     def find(self, file_id: str) -> tuple[str | None, str]:
@@ -102,3 +106,7 @@ class Root:
         if path is None:
             return None, f"{file_id!r} leads out of the file-set by a link: refused"
         return path, wrong
+
+
+def _plain(name: str) -> str:
+    return name.upper().split(";")[0].rstrip(".")

@@ -48,7 +48,9 @@ class Node:
     @property
     def children(self) -> Iterator[Node]:
         """The records below this one, made as they are asked for."""
-        return (Node(self._of, index, self) for index in self._of._read.children[self._index])
+        return (
+            Node(self._of, index, self) for index in self._of._read.children.get(self._index, ())
+        )
 
     @property
     def studies(self) -> Iterator[Node]:
@@ -140,7 +142,7 @@ class DicomDir:
     """The directory of a file-set (PS3.3 annex F, PS3.10 clause 8).
 
     Made by `open` and `create`. Reading is tolerant: records whose offsets are wrong are found by
-    their place, and `findings` says so. Holds the file and some 150 bytes a record. May be used
+    their place, and `findings` says so. Holds the file and some 750 bytes a record. May be used
     from many threads once `findings` was read.
 
     Examples
@@ -253,7 +255,7 @@ class DicomDir:
     @property
     def children(self) -> Iterator[Node]:
         """The records of the root."""
-        return (Node(self, index, None) for index in self._read.children[0])
+        return (Node(self, index, None) for index in self._read.children.get(0, ()))
 
     @property
     def patients(self) -> Iterator[Node]:
