@@ -2,17 +2,14 @@
 
 import io
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
 from dicomloom.cli.main import main
+from pages import run_page
 from planes import enhanced, image, save
 from support import peer_module
 
@@ -114,20 +111,6 @@ def test_exit_codes(tmp_path, monkeypatch, capsys, arguments, code, says):
 
 def test_the_page_runs(tmp_path):
     """Every block of docs/geometry.md, in order."""
-    page = (Path(__file__).parents[2] / "docs" / "geometry.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(python|sh)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    scripts = {"python": [sys.executable, "-c"], "sh": ["sh", "-ec"]}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for kind in ("python", "sh"):
-        code = "\n".join(text for found, text in blocks if found == kind)
-        assert code
-        done = subprocess.run(
-            [*scripts[kind], code],
-            cwd=tmp_path,
-            env=os.environ | {"PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    run_page("geometry.md", "python", tmp_path)
+    run_page("geometry.md", "sh", tmp_path)
     assert 0 < (tmp_path / "plane.png").stat().st_size < 60_000

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from dicomloom import validate
+from dicomloom import FrameWriter, validate
 from dicomloom.cli.main import main
 from dicomloom.dicomize.validate import find_program
+from pages import run_page
+from pdfs import CATALOG, PAGE, information, pages, with_table
 from support import manifest, peer
 
 EVERY = 9  # each of so many files of the corpus: all of it takes half a minute
@@ -70,3 +73,26 @@ def test_a_slow_file_and_a_crash_are_rows(broken):
     assert [row.kind for row in validate(broken, timeout=0)][-1] == "timeout"
     crashes = [row.kind for row in validate(get_testdata_file("rtdose.dcm"))]
     assert "crash" in crashes
+
+
+def test_the_page_runs(tmp_path):
+    """Every block of docs/validate.md, in order."""
+    for name in ("dciodvfy", "jq"):
+        peer(name)
+    letter = with_table([CATALOG, pages(1), information(b"(Letter)"), PAGE])
+    (tmp_path / "letter.pdf").write_bytes(letter)
+    about = {
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.2", "SOPInstanceUID": "1.2.3",
+        "PhotometricInterpretation": "MONOCHROME2",
+    }  # fmt: skip
+    with FrameWriter(
+        tmp_path / "cine.dcm", about, transfer_syntax="JPEGLosslessSV1", frames=2
+    ) as writer:
+        for value in (1, 2):
+            writer.write(np.full((8, 8), value, np.uint8))
+    run_page("validate.md", "sh", tmp_path)
+    run_page("validate.md", "python", tmp_path)
+    assert (tmp_path / "report.pdf").read_bytes() == letter
+    frames = sorted((tmp_path / "frames").iterdir())
+    assert [path.name for path in frames] == ["00000.jpg", "00001.jpg"]
+    assert (tmp_path / "one.jpg").read_bytes() == frames[1].read_bytes()

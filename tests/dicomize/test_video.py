@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.encaps import generate_fragments
 
+from clips import HD, SMALL, X264, X265, ffmpeg
 from dicomloom.dicomize.video.attributes import pixel_attributes
 from dicomloom.dicomize.video.read import read_video
 from dicomloom.dicomize.video.syntaxes import transfer_syntax_of
@@ -29,54 +30,40 @@ from dicomloom.errors import (
 )
 from support import peer
 
-SMALL, HD = "128x96", "1920x1080"
-_X264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -x264-params bframes=2"
-_X265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none:pools=1:frame-threads=1"
 _M2V = "-c:v mpeg2video -bf 2 -b:v 4M"
 _PROBE = "-v error -count_frames -select_streams v:0 -show_streams -of json"
 _DAR = "-bsf:v mpeg2_metadata=display_aspect_ratio=16/9"
 # name: size, rate, frames, options, transfer syntax (None: refused)
 CLIPS = {
-    "main.mp4": (SMALL, "25", 12, f"{_X264} -profile:v main -preset veryfast", "MPEG4HP41"),
-    "base.mp4": (SMALL, "30", 5, f"{_X264} -profile:v baseline", "MPEG4HP41"),
+    "main.mp4": (SMALL, "25", 12, f"{X264} -profile:v main -preset veryfast", "MPEG4HP41"),
+    "base.mp4": (SMALL, "30", 5, f"{X264} -profile:v baseline", "MPEG4HP41"),
     "high.mp4": (
-        HD, "30000/1001", 5, f"{_X264} -preset veryfast -profile:v high -level 4.0", "MPEG4HP41",
+        HD, "30000/1001", 5, f"{X264} -preset veryfast -profile:v high -level 4.0", "MPEG4HP41",
     ),
-    "fast.mp4": (HD, "60", 4, f"{_X264} -level 4.2", "MPEG4HP422D"),
-    "frag.mp4": (SMALL, "25", 12, f"{_X264} -movflags frag_keyframe+empty_moov -g 4", "MPEG4HP41"),
-    "start.mp4": (SMALL, "25", 6, f"{_X264} -movflags +faststart", "MPEG4HP41"),
+    "fast.mp4": (HD, "60", 4, f"{X264} -level 4.2", "MPEG4HP422D"),
+    "frag.mp4": (SMALL, "25", 12, f"{X264} -movflags frag_keyframe+empty_moov -g 4", "MPEG4HP41"),
+    "start.mp4": (SMALL, "25", 6, f"{X264} -movflags +faststart", "MPEG4HP41"),
     "tff.ts": (
-        HD, "25", 6, f"{_X264} -profile:v high -flags +ildct+ilme -x264-params tff=1 -level 4.1",
+        HD, "25", 6, f"{X264} -profile:v high -flags +ildct+ilme -x264-params tff=1 -level 4.1",
         "MPEG4HP41",
     ),
-    "h264.ts": (SMALL, "24000/1001", 8, _X264, "MPEG4HP41"),
-    "packed.mp4": (SMALL, "25", 4, f"{_X264} -x264-params frame-packing=3", "MPEG4HP423D"),
+    "h264.ts": (SMALL, "24000/1001", 8, X264, "MPEG4HP41"),
+    "packed.mp4": (SMALL, "25", 4, f"{X264} -x264-params frame-packing=3", "MPEG4HP423D"),
     "ten.mp4": (SMALL, "25", 4, "-c:v libx264 -pix_fmt yuv420p10le", None),
     "422.mp4": (SMALL, "25", 4, "-c:v libx264 -pix_fmt yuv422p", None),
-    "sar.mp4": (SMALL, "25", 4, f"{_X264} -vf setsar=4/3", None),
-    "quick.mov": (SMALL, "25", 4, f"{_X264} -f mov", None),
-    "raw.h264": (SMALL, "25", 6, f"{_X264} -f h264", None),
-    "hevc.mp4": (SMALL, "50", 8, f"{_X265} -pix_fmt yuv420p", "HEVCMP51"),
-    "hevc.ts": (SMALL, "25", 8, f"{_X265} -pix_fmt yuv420p", "HEVCMP51"),
-    "hevc10.mp4": (SMALL, "25", 5, f"{_X265} -pix_fmt yuv420p10le -tag:v hvc1", "HEVCM10P51"),
-    "raw.hevc": (SMALL, "25", 5, f"{_X265} -pix_fmt yuv420p -f hevc", None),
+    "sar.mp4": (SMALL, "25", 4, f"{X264} -vf setsar=4/3", None),
+    "quick.mov": (SMALL, "25", 4, f"{X264} -f mov", "MPEG4HP41"),
+    "raw.h264": (SMALL, "25", 6, f"{X264} -f h264", None),
+    "hevc.mp4": (SMALL, "50", 8, f"{X265} -pix_fmt yuv420p", "HEVCMP51"),
+    "hevc.ts": (SMALL, "25", 8, f"{X265} -pix_fmt yuv420p", "HEVCMP51"),
+    "hevc10.mp4": (SMALL, "25", 5, f"{X265} -pix_fmt yuv420p10le -tag:v hvc1", "HEVCM10P51"),
+    "raw.hevc": (SMALL, "25", 5, f"{X265} -pix_fmt yuv420p -f hevc", None),
     "pal.m2v": ("720x576", "25", 8, f"{_M2V} -f mpeg2video", "MPEG2MPML"),
     "ntsc.ts": ("720x480", "30000/1001", 8, f"{_M2V} -flags +ildct+ilme -top 1", "MPEG2MPML"),
     "sd.vob": ("720x576", "25", 8, f"{_M2V} -f vob", "MPEG2MPML"),
     "hd.ts": (HD, "25", 4, f"{_M2V} {_DAR}", "MPEG2MPHL"),
     "hd.mp4": ("1280x720", "50", 4, f"{_M2V} {_DAR}", None),  # at level High 1440
 }  # fmt: skip
-
-
-def ffmpeg(size, rate, frames, options, path, *, sound=()):
-    source = f"testsrc2=size={size}:rate={rate}"
-    command = [peer("ffmpeg"), "-nostdin", "-v", "error", "-threads", "1"]
-    command += ["-f", "lavfi", "-i", source, *sound, "-frames:v", str(frames)]
-    done = subprocess.run(
-        [*command, *options.split(), "-y", str(path)], capture_output=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr[-500:]
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -159,10 +146,10 @@ def test_bd_compatible(clip):
 )
 def test_sound(tmp_path, name, options, codec, rate, permitted):
     sine = ["-f", "lavfi", "-i", "sine=duration=2"]
-    path = ffmpeg(SMALL, "25", 50, f"{_X264} {options}", tmp_path / name, sound=sine)
+    path = ffmpeg(SMALL, "25", 50, f"{X264} {options}", tmp_path / name, sound=sine)
     stream = read_video(path)
     assert [(sound.codec, sound.sampling_frequency) for sound in stream.audio] == [(codec, rate)]
-    assert stream.audio[0].channels == (2 if name.endswith(".ts") else None)
+    assert stream.audio[0].channels == int(options[-1])
     if permitted:
         assert transfer_syntax_of(stream) == "MPEG4HP41"
     else:

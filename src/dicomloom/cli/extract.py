@@ -8,9 +8,9 @@ import sys
 from dicomloom.cli.main import EXIT_USAGE
 
 EPILOG = """\
-Documents (PDF, CDA, STL, OBJ, MTL) and videos come out as they went in; a coded frame as JPEG,
-JPEG-LS, JPEG 2000 or JPEG XL; any other frame as PNG. Without -o the file is written beside FILE,
-and its name printed. Frames are counted from 0.
+Documents (PDF, CDA, STL, OBJ, MTL) and videos come out as they are stored; a coded frame as
+JPEG, JPEG-LS, JPEG 2000 or JPEG XL; any other frame as PNG. Without -o the file is written beside
+FILE, and its name printed. Frames are counted from 0.
 
 examples:
   dicomloom extract report.dcm

@@ -128,9 +128,8 @@ def notes_of(one: Planned) -> tuple[str, ...]:
     """Return what was changed, left out or assumed, in words."""
     if isinstance(one.content, VideoStream):
         turned = one.content.rotation
-        return (f"players turn this video by {turned} degrees, DICOM viewers do not",) * bool(
-            turned
-        )
+        said = (f"players turn this video by {turned} degrees, DICOM viewers do not",)
+        return one.content.notes + said * bool(turned)
     if isinstance(one.content, Document):
         return ()
     notes = list(dict.fromkeys(note for still in one.content for note in still.notes))

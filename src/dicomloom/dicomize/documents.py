@@ -17,7 +17,7 @@ from dicomloom.frames.syntaxes import EXPLICIT_LE
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# What MIMETypeOfEncapsulatedDocument says (PS3.3 C.24.2, A.45, A.85, A.104).
+# What MIMETypeOfEncapsulatedDocument says (PS3.3 C.24.2, A.45, A.85).
 MIME_TYPES: Mapping[str, str] = {
     "pdf": "application/pdf",
     "cda": "text/XML",
@@ -60,7 +60,7 @@ class Document:
     size : int
         Bytes of the file.
     title : str or None
-        Of a PDF its Title, of CDA the title, of ASCII STL the name of the solid.
+        Of a PDF its Title, of CDA the title.
     pages : int or None
         Of a PDF; None where it cannot be told.
     details : dict
@@ -70,7 +70,7 @@ class Document:
         coding scheme OID, meaning), ``effective_time``, ``confidentiality``, ``patient_ids`` (a
         list of id, assigning authority OID), ``patient_name`` (as PN has it),
         ``patient_birth_date``, ``patient_sex``: as the XML says.
-        STL: ``encoding`` (``"binary"`` or ``"ascii"``), ``triangles``.
+        STL: ``triangles``.
         OBJ: ``vertices``, ``faces``, ``material_libraries``, ``textures``.
         MTL: ``materials``, ``textures``.
     """
@@ -162,7 +162,7 @@ def read_document(path: StrPath) -> Document:
     Raises
     ------
     UnsupportedError
-        It is none of these.
+        It is none of these, or ASCII STL: DICOM encapsulates binary STL.
     CorruptError, TruncatedError, LimitError
         It begins as one, and is none to its end.
     ReadError
@@ -217,8 +217,7 @@ def _described(kind: str, source: FileSource) -> tuple[str | None, int | None, d
     from dicomloom.dicomize import meshes
 
     if kind == "stl":
-        title, details = meshes.describe_stl(source)
-        return title, None, details
+        return None, None, meshes.describe_stl(source)
     describe = meshes.describe_obj if kind == "obj" else meshes.describe_mtl
     return None, None, describe(source)
 
@@ -244,7 +243,8 @@ def write_document(
     TagError
         SOPClassUID or SOPInstanceUID is missing, or an element cannot have its value.
     UnsupportedError
-        MIMETypeOfEncapsulatedDocument is absent, and cannot be told from the document.
+        MIMETypeOfEncapsulatedDocument is absent, and cannot be told from the document; or that is
+        ASCII STL.
     LimitError
         The document has more than 2^32-2 bytes.
     TruncatedError
@@ -262,6 +262,7 @@ def write_document(
     >>> dcmread(folder / "a.dcm").MIMETypeOfEncapsulatedDocument
     'model/mtl'
     """
+    from dicomloom.dicomize.meshes import refuse_ascii_stl
     from dicomloom.frames.template import read_template
 
     document = FileSource(path)
@@ -273,20 +274,12 @@ def write_document(
                 "(PS3.5 7.1.1)",
                 path=document.path,
             )
+        kind = looks_like_document(document.read_at(0, PREFIX), document.path)
+        if kind == "stl":
+            refuse_ascii_stl(document)
         header, template = read_template(dataset)
         try:
-            for keyword in ("SOPClassUID", "SOPInstanceUID"):
-                if header.text(keyword) is None:
-                    raise TagError(f"template: {keyword} is missing: no DICOM file is without it")
-            if header.text("MIMETypeOfEncapsulatedDocument") is None:
-                kind = looks_like_document(document.read_at(0, PREFIX), document.path)
-                if kind is None:
-                    raise UnsupportedError(
-                        "MIMETypeOfEncapsulatedDocument is missing, and what the document is "
-                        "cannot be told from its bytes",
-                        path=document.path,
-                    )
-                header.put("MIMETypeOfEncapsulatedDocument", MIME_TYPES[kind])
+            _check(header, document, kind)
             header.put("EncapsulatedDocumentLength", size)
             _write(target, header, document, size)
         finally:
@@ -294,6 +287,21 @@ def write_document(
                 template.close()
     finally:
         document.close()
+
+
+def _check(header: Header, document: FileSource, kind: str | None) -> None:
+    """See that the header says what it must; the MIME type is put where it is absent."""
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):
+        if header.text(keyword) is None:
+            raise TagError(f"template: {keyword} is missing: no DICOM file is without it")
+    if header.text("MIMETypeOfEncapsulatedDocument") is None:
+        if kind is None:
+            raise UnsupportedError(
+                "MIMETypeOfEncapsulatedDocument is missing, and what the document is cannot be "
+                "told from its bytes",
+                path=document.path,
+            )
+        header.put("MIMETypeOfEncapsulatedDocument", MIME_TYPES[kind])
 
 
 def _write(target: StrPath, header: Header, document: FileSource, size: int) -> None:

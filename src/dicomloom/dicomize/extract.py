@@ -29,7 +29,7 @@ _CHUNK = 1 << 20
 _SUFFIXES = {"pdf": ".pdf", "cda": ".xml", "stl": ".stl", "obj": ".obj", "mtl": ".mtl"}
 _OF_DICOM = (".dcm", ".dicom", ".dic", ".ima")
 
-# PS3.5 8.2.5 to 8.2.8: MPEG-2, H.264 and H.265, and their fragmentable variants (.1 behind).
+# PS3.5 8.2.5 to 8.2.11: MPEG-2, H.264 and H.265, and their fragmentable variants (.1 behind).
 _VIDEO = {f"1.2.840.10008.1.2.4.{number}": number for number in range(100, 109)}
 _VIDEO |= {f"{uid}.1": number for uid, number in _VIDEO.items() if number < 107}
 # The beginning of a coded frame, its suffix, and what its last bytes are before padding.
@@ -82,7 +82,7 @@ def extract(
     """Write what is inside of a DICOM object to a file, as it is.
 
     An encapsulated document (PS3.3 C.24.2) loses its padding; the fragments of a video (PS3.5
-    8.2.5 to 8.2.8) are joined; a coded frame stays as it is coded. Only frames that no file
+    8.2.5 to 8.2.11) are joined; a coded frame stays as it is coded. Only frames that no file
     format holds (native, RLE, deflated) become a picture, as `dicomloom frame` makes it.
 
     Parameters
@@ -132,7 +132,7 @@ def extract(
 def extract_all(path: StrPath, folder: StrPath, *, overwrite: bool = False) -> list[str]:
     """Write all frames of an object into a folder: ``00000.jpg`` and so on; see `extract`."""
     written = []
-    with FrameReader(path) as reader:
+    with _naming(path), FrameReader(path) as reader:
         with writing(os.fspath(folder)):
             os.makedirs(folder, exist_ok=True)
         width = max(5, len(str(reader.count - 1)))
@@ -148,23 +148,32 @@ def opened(path: StrPath, frame: int | None = None) -> Iterator[Contents]:
     """Find what is inside of an object, and keep that open in the block; see `extract`."""
     source = FileSource(path)
     try:
-        try:
+        with _naming(path):
             found = _inside(source, frame)
-        except DicomloomError as error:
-            error.path = error.path or source.path
-            raise
         if found is not None:
             yield found
             return
     finally:
         source.close()
-    with FrameReader(path) as reader:
-        if frame is None and reader.count > 1:
-            raise FrameError(
-                f"{reader.count} frames: say which, from 0 to {reader.count - 1}, or all",
-                path=source.path,
-            )
-        yield _frame(reader, frame or 0)
+    with contextlib.ExitStack() as held:
+        with _naming(path):
+            reader = held.enter_context(FrameReader(path))
+            if frame is None and reader.count > 1:
+                raise FrameError(
+                    f"{reader.count} frames: say which, from 0 to {reader.count - 1}, or all"
+                )
+            contents = _frame(reader, frame or 0)
+        yield contents
+
+
+@contextlib.contextmanager
+def _naming(path: StrPath) -> Iterator[None]:
+    """Let errors of the block say which object they are about."""
+    try:
+        yield
+    except DicomloomError as error:
+        error.path = error.path or os.fspath(path)
+        raise
 
 
 def default_target(path: StrPath, suffix: str) -> str:
@@ -392,5 +401,4 @@ def _frame(reader: FrameReader, frame: int) -> Contents:
     raise CorruptError(
         f"frame {frame} is no {keyword} bitstream: it begins with {data[:8].hex(' ')}",
         frame=frame,
-        path=os.fspath(reader._parts[0].path) if reader._parts[0].path else None,
     )

@@ -1,4 +1,4 @@
-"""What models for 3D printing and viewing say of themselves: STL, OBJ, MTL (PS3.3 A.85, A.104)."""
+"""What models for 3D printing and viewing say of themselves: STL, OBJ, MTL (PS3.3 A.85)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-from dicomloom.errors import CorruptError, LimitError, TruncatedError
+from dicomloom.errors import CorruptError, LimitError, TruncatedError, UnsupportedError
 from dicomloom.frames.sources import Source
 
 _CHUNK = 1 << 20
@@ -18,11 +18,7 @@ _FIRST_FACET = re.compile(
     rb"(?:\s+vertex(?:\s+" + _NUMBER + rb"){3}){3}\s+endloop\s+endfacet\s",
     re.IGNORECASE,
 )
-_EMPTY_SOLID = re.compile(rb"\s*solid[^\n]*\n\s*endsolid\b[^\n]*\s*", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
-_STL_WORDS = re.compile(
-    rb"^[ \t]*(?:facet|vertex|endfacet|endsolid)\b", re.IGNORECASE | re.MULTILINE
-)
 _OBJ_NAMES = re.compile(rb"^[ \t]*(mtllib|maplib|usemap)[ \t]+([^\r\n]*[^\s])", re.MULTILINE)
 _VERTEX = re.compile(rb"^[ \t]*v[ \t]", re.MULTILINE)
 _FACE = re.compile(rb"^[ \t]*(?:f|fo|l|p|curv|curv2|surf)[ \t]", re.MULTILINE)
@@ -71,60 +67,48 @@ def _decoded(name: bytes) -> str:
         return name.decode("latin-1")
 
 
-def describe_stl(source: Source) -> tuple[str | None, dict[str, object]]:
-    """Return the name of an STL file's solid, its encoding and how many triangles it has.
+def describe_stl(source: Source) -> dict[str, object]:
+    """Return how many triangles a binary STL file has.
 
     Raises
     ------
+    UnsupportedError
+        It is ASCII STL.
     CorruptError, TruncatedError
-        There are more or fewer triangles than it says, or it is neither binary nor ASCII STL.
+        There are more or fewer triangles than it says.
     """
     size = source.size()
-    head = source.read_at(0, 4096).removeprefix(b"\xef\xbb\xbf")
-    text = head.lstrip()[:5].lower() == b"solid" and not _CONTROL.search(head)
-    stored = source.read_at(80, 4)
-    triangles = struct.unpack("<L", stored)[0] if len(stored) == 4 else 0
+    refuse_ascii_stl(source)
+    triangles = struct.unpack("<L", source.exactly(80, 4))[0]
     expected = 84 + 50 * triangles
+    if size != expected:
+        kind = TruncatedError if size < expected else CorruptError
+        raise kind(
+            f"{'truncated: ' if size < expected else ''}binary STL with {triangles} triangles has "
+            f"{expected} bytes, the file has {size}",
+            path=source.path,
+            offset=min(size, expected),
+        )
+    return {"triangles": triangles}
+
+
+def refuse_ascii_stl(source: Source) -> None:
+    """Raise UnsupportedError for ASCII STL (PS3.17 IIII has binary; DCMTK's stl2dcm, too)."""
+    head = source.read_at(0, 4096)
+    stored = head[80:84]
+    binary = len(stored) == 4 and 84 + 50 * struct.unpack("<L", stored)[0] == source.size()
     # Programs write binary files that begin with "solid": the size is what tells.
-    if len(stored) == 4 and expected == size and not _FIRST_FACET.match(head):
-        return None, {"encoding": "binary", "triangles": triangles}
-    if text:
-        return _ascii_stl(source, head)
-    if size < 84:
-        raise TruncatedError(
-            f"truncated: binary STL has 84 bytes before the first triangle, here are {size}",
-            path=source.path,
-            offset=size,
-        )
-    kind = TruncatedError if size < expected else CorruptError
-    raise kind(
-        f"{'truncated: ' if size < expected else ''}binary STL with {triangles} triangles has "
-        f"{expected} bytes, the file has {size}",
-        path=source.path,
-        offset=min(size, expected),
-    )
-
-
-def _ascii_stl(source: Source, head: bytes) -> tuple[str | None, dict[str, object]]:
-    counts = {b"facet": 0, b"vertex": 0, b"endfacet": 0, b"endsolid": 0}
-    for piece in _lines(source):
-        for word in _STL_WORDS.findall(piece):
-            counts[word.strip().lower()] += 1
-    facets = counts[b"facet"]
-    if not counts[b"endsolid"]:
-        raise TruncatedError(
-            "truncated: ASCII STL without endsolid", path=source.path, offset=source.size()
-        )
-    first = _FIRST_FACET.match(head) if facets else _EMPTY_SOLID.match(head)
-    if not first or counts[b"vertex"] != 3 * facets or counts[b"endfacet"] != facets:
-        raise CorruptError(
-            f"ASCII STL with {facets} facets, {counts[b'vertex']} vertices and "
-            f"{counts[b'endfacet']} endfacets: expected facet normal, outer loop, three vertices, "
-            "endloop, endfacet, over and over",
+    if _is_text(head) and (_FIRST_FACET.match(head) or not binary):
+        raise UnsupportedError(
+            "ASCII STL: DICOM encapsulates binary STL (MIME type model/stl); save the model as "
+            "binary STL, as stl2bin of numpy-stl, MeshLab or Blender do",
             path=source.path,
         )
-    name = _decoded(head.lstrip().split(b"\n", 1)[0].strip()[5:].strip())[:1024]
-    return name or None, {"encoding": "ascii", "triangles": facets}
+
+
+def _is_text(head: bytes) -> bool:
+    head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return head[:5].lower() == b"solid" and not _CONTROL.search(head)
 
 
 def _add(names: dict[str, None], found: list[str], source: Source) -> None:

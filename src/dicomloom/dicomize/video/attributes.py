@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dicomloom.dicomize.video.stream import VideoStream
+from typing import TYPE_CHECKING
+
+from dicomloom.dicomize.video.stream import AudioStream, VideoStream
 from dicomloom.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 # PS3.3 C.7.6.1.1.5.2.
 _METHODS = {"MPEG2": "ISO_13818_2", "H264": "ISO_14496_10", "HEVC": "ISO_23008_2"}
+_MODES = {1: "MONO", 2: "STEREO"}
 _FRAME_TIME = 0x00181063
 
 
@@ -16,8 +22,8 @@ def pixel_attributes(stream: VideoStream) -> dict[str, object]:
     Those of the modules Image Pixel, Cine and Multi-frame, and what General Image says of lossy
     compression (PS3.3 C.7.6.3, C.7.6.5, C.7.6.6, C.7.6.1), with the values that PS3.5 8.2.5 to
     8.2.11 demand. FrameTime is in ms, and the mean where times between frames differ.
-    MultiplexedAudioChannelsDescriptionCodeSequence is there where there is sound, and empty: what
-    was recorded is not in the stream.
+    MultiplexedAudioChannelsDescriptionCodeSequence is there where there is sound: MONO or STEREO,
+    from an unknown source; empty where it has other numbers of channels.
 
     Raises
     ------
@@ -63,12 +69,34 @@ def pixel_attributes(stream: VideoStream) -> dict[str, object]:
         "LossyImageCompressionMethod": _METHODS[stream.codec],
         "EncapsulatedPixelDataValueTotalLength": stream.size,
     }
-    if stream.pixel_aspect not in (None, 1) and stream.pixel_aspect:
+    if stream.pixel_aspect and stream.pixel_aspect != 1:
         # C.7.6.3.1.7: height first.
         aspect = stream.pixel_aspect
         found["PixelAspectRatio"] = [aspect.denominator, aspect.numerator]
     if stream.stereo:
         found["StereoPairsPresent"] = "YES"
     if stream.audio:
-        found["MultiplexedAudioChannelsDescriptionCodeSequence"] = []
+        found["MultiplexedAudioChannelsDescriptionCodeSequence"] = _channels(stream.audio)
     return found
+
+
+def _channels(sounds: tuple[AudioStream, ...]) -> list[Dataset]:
+    """Describe sound as the module Cine wants it (PS3.3 C.7.6.5, type 2C)."""
+    from pydicom import Dataset
+
+    if len(sounds) > 2 or any(sound.channels not in _MODES for sound in sounds):
+        # Modes are there for one signal and for two, identifications for a main and a
+        # complementary channel: of 5.1 nothing true can be said.
+        return []
+    items = []
+    for number, sound in enumerate(sounds, 1):
+        # No stream says what was recorded: voice, Doppler, heart sounds ... (CID 3000).
+        source = Dataset()
+        source.CodeValue, source.CodingSchemeDesignator = "261665006", "SCT"
+        source.CodeMeaning = "Unknown"
+        item = Dataset()
+        item.ChannelIdentificationCode = number
+        item.ChannelMode = _MODES[sound.channels or 0]
+        item.ChannelSourceSequence = [source]
+        items.append(item)
+    return items

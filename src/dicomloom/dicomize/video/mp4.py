@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import struct
-from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
 
+from dicomloom.dicomize.video.boxes import Box, BoxFile, parts
+from dicomloom.dicomize.video.changes import Track, changes
+from dicomloom.dicomize.video.descriptors import read_descriptor
 from dicomloom.dicomize.video.elementary import CODINGS, Coding, Scanner
 from dicomloom.dicomize.video.h264 import H264
 from dicomloom.dicomize.video.hevc import Hevc
+from dicomloom.dicomize.video.sound import aac_configuration
 from dicomloom.dicomize.video.stream import AudioStream, VideoStream, nominal_rate, video_stream
 from dicomloom.errors import CorruptError, LimitError, TruncatedError, UnsupportedError
 from dicomloom.frames.sources import Source
 
-_MOST_BOXES = 1 << 21
+_TABLES = (b"stsz", b"stz2", b"stsc", b"stco", b"co64")
 _MOST_TRACKS = 64
-_SMALL = 1 << 16  # of boxes that are read whole
 _SAMPLE = 1 << 18  # of a first sample, for what stands in front of its slices
 _EPOCH = datetime.datetime(1904, 1, 1, tzinfo=datetime.UTC)
 _CODECS = {b"avc1": "H264", b"avc3": "H264", b"hvc1": "HEVC", b"hev1": "HEVC"}
@@ -27,21 +28,17 @@ _OBJECT_TYPES = {
 }  # fmt: skip
 _SOUND = {b".mp3": "MP3", b"ac-3": "AC-3", b"ec-3": "E-AC-3", b"Opus": "Opus", b"alac": "ALAC"}
 _PCM = (b"sowt", b"twos", b"lpcm", b"raw ", b"ipcm", b"in24")
+_FIRST = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"pnot", b"uuid")
 _BRANDS = frozenset([b"isom", b"mp41", b"mp42", b"avc1", b"M4V ", b"dash", b"hvc1"])
-
-
-class Box(NamedTuple):
-    """Where a box lies: its type, first byte of its content, and its end."""
-
-    kind: bytes
-    start: int
-    end: int
 
 
 @dataclasses.dataclass
 class _Track:
     """What a track box says."""
 
+    box: Box
+    tables: dict[bytes, Box] = dataclasses.field(default_factory=dict)
+    fragmented: bool = False
     number: int = 0
     handler: bytes = b""
     timescale: int = 0
@@ -56,56 +53,14 @@ class _Track:
     pixel_aspect: Fraction | None = None
 
 
-class _File:
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.size = source.size()
-        self._boxes = 0
-
-    def boxes(self, start: int, end: int) -> Iterator[Box]:
-        """Walk the boxes that lie side by side."""
-        while end - start >= 8:
-            self._boxes += 1
-            if self._boxes > _MOST_BOXES:
-                raise LimitError(f"more than {_MOST_BOXES} boxes", offset=start)
-            size, kind = struct.unpack(">L4s", self.source.exactly(start, 8))
-            head = 8
-            if size == 1:
-                size, head = struct.unpack(">Q", self.source.exactly(start + 8, 8))[0], 16
-            elif size == 0:
-                size = end - start
-            if size < head:
-                raise CorruptError(f"box {kind!r} claims {size} bytes", offset=start)
-            if size > end - start:
-                raise TruncatedError(
-                    f"box {kind!r} claims {size} bytes, {end - start} are there", offset=start
-                )
-            yield Box(kind, start + head, start + size)
-            start += size
-
-    def content(self, box: Box, most: int = _SMALL) -> bytes:
-        """Return what is in a box, as far as that is small."""
-        return self.source.exactly(box.start, min(box.end - box.start, most))
-
-    def entries(self, box: Box, at: int, width: int, count: int) -> Iterator[bytes]:
-        """Read a table that begins `at` bytes into a box, in pieces."""
-        if count * width > box.end - box.start - at:
-            raise CorruptError(
-                f"box {box.kind!r} claims {count} entries, and has room for "
-                f"{max(0, box.end - box.start - at) // width}",
-                offset=box.start,
-            )
-        start, end = box.start + at, box.start + at + count * width
-        while start < end:
-            step = min(end - start, 4096 * width)
-            data = self.source.exactly(start, step)
-            yield from (data[i : i + width] for i in range(0, step, width))
-            start += step
+def has_boxes(head: bytes) -> bool:
+    """Whether a file that begins so is of boxes."""
+    return head[4:8] in _FIRST
 
 
 def read_mp4(source: Source) -> VideoStream:
     """Read the boxes of a file, but for the coded pictures themselves."""
-    file = _File(source)
+    file = BoxFile(source)
     tracks: list[_Track] = []
     created: datetime.datetime | None = None
     container = "MOV"
@@ -135,7 +90,7 @@ def _container(brands: bytes) -> str:
     return "MOV" if b"qt  " in names and not iso else "MP4"
 
 
-def _read_movie(file: _File, movie: Box, tracks: list[_Track]) -> datetime.datetime | None:
+def _read_movie(file: BoxFile, movie: Box, tracks: list[_Track]) -> datetime.datetime | None:
     created = None
     defaults: dict[int, int] = {}
     for box in file.boxes(movie.start, movie.end):
@@ -160,9 +115,8 @@ def _read_movie(file: _File, movie: Box, tracks: list[_Track]) -> datetime.datet
     return created
 
 
-def _read_track(file: _File, box: Box) -> _Track:
-    track = _Track()
-    chunk = size = 0
+def _read_track(file: BoxFile, box: Box) -> _Track:
+    track = _Track(box)
     # Containers on the way down are opened in place: the nesting that is known is the deepest.
     open_boxes = [box]
     while open_boxes:
@@ -184,17 +138,25 @@ def _read_track(file: _File, box: Box) -> _Track:
                 _read_description(file.content(inner), track)
             elif kind == b"stts":
                 _read_times(file, inner, track)
-            elif kind in (b"stsz", b"stz2"):
-                size = _read_sizes(file, inner, track)
-            elif kind in (b"stco", b"co64"):
-                width = 4 if kind == b"stco" else 8
-                count = struct.unpack_from(">L", file.content(inner, 8), 4)[0]
-                if count:
-                    first = next(file.entries(inner, 8, width, count))
-                    chunk = int.from_bytes(first, "big")
+            elif kind in _TABLES:
+                track.tables[kind] = inner
+    _read_first(file, track)
+    return track
+
+
+def _read_first(file: BoxFile, track: _Track) -> None:
+    """Read how many samples there are, and where the first of them lies."""
+    size = chunk = 0
+    for kind, box in track.tables.items():
+        if kind in (b"stsz", b"stz2"):
+            size = _read_sizes(file, box, track)
+        elif kind in (b"stco", b"co64"):
+            width = 4 if kind == b"stco" else 8
+            count = struct.unpack_from(">L", file.content(box, 8), 4)[0]
+            if count:
+                chunk = int.from_bytes(next(file.entries(box, 8, width, count)), "big")
     if track.samples and size:
         track.first = (chunk, size)
-    return track
 
 
 def _read_track_header(data: bytes, track: _Track) -> None:
@@ -206,7 +168,7 @@ def _read_track_header(data: bytes, track: _Track) -> None:
     track.rotation = turn.get(sign, 0)
 
 
-def _read_times(file: _File, box: Box, track: _Track) -> None:
+def _read_times(file: BoxFile, box: Box, track: _Track) -> None:
     count = struct.unpack_from(">L", file.content(box, 8), 4)[0]
     samples = least = most = 0
     for i, data in enumerate(file.entries(box, 8, 8, count)):
@@ -220,7 +182,7 @@ def _read_times(file: _File, box: Box, track: _Track) -> None:
     track.deltas = (least, most)
 
 
-def _read_sizes(file: _File, box: Box, track: _Track) -> int:
+def _read_sizes(file: BoxFile, box: Box, track: _Track) -> int:
     """Read how many samples there are; return the size of the first."""
     each, count = map(int, struct.unpack_from(">LL", file.content(box, 12), 4))
     track.samples = count
@@ -249,7 +211,7 @@ def _read_description(data: bytes, track: _Track) -> None:
     track.entry = data[8 : 8 + size]
 
 
-def _read_fragment(file: _File, fragment: Box, tracks: list[_Track]) -> None:
+def _read_fragment(file: BoxFile, fragment: Box, tracks: list[_Track]) -> None:
     by_number = {track.number: track for track in tracks}
     for box in file.boxes(fragment.start, fragment.end):
         if box.kind != b"traf":
@@ -272,12 +234,13 @@ def _read_fragment(file: _File, fragment: Box, tracks: list[_Track]) -> None:
                 _read_run(file, inner, track, ticks, base)
 
 
-def _read_run(file: _File, box: Box, track: _Track, ticks: int, base: int) -> None:
+def _read_run(file: BoxFile, box: Box, track: _Track, ticks: int, base: int) -> None:
     head = file.content(box, 16)
     flags, count = struct.unpack_from(">LL", head)
     at = 8 + (flags & 1) * 4 + (flags >> 2 & 1) * 4
     with_ticks, with_size = flags >> 8 & 1, flags >> 9 & 1
     width = 4 * (flags >> 8 & 15).bit_count()
+    track.fragmented = True
     if track.samples + count > file.size:
         raise CorruptError("the fragments claim more samples than bytes", offset=box.start)
     sizes: list[int] = []
@@ -303,7 +266,7 @@ def _one_more(track: _Track, count: int, delta: int) -> None:
 
 
 def _video(
-    file: _File, tracks: list[_Track], container: str, created: datetime.datetime | None
+    file: BoxFile, tracks: list[_Track], container: str, created: datetime.datetime | None
 ) -> VideoStream:
     videos = [track for track in tracks if track.handler == b"vide" and track.entry]
     if not videos:
@@ -337,9 +300,20 @@ def _video(
         frame_rate=rate or pictures.frame_rate,
         pixel_aspect=pictures.pixel_aspect or track.pixel_aspect,
     )
+    kept = [track.handler in (b"vide", b"soun") for track in tracks]
+    changed = changes(
+        file,
+        [
+            Track(one.box, one.tables, stays, one.fragmented)
+            for one, stays in zip(tracks, kept, strict=True)
+        ],
+        # Of MPEG-2 every container is permitted (PS3.5 8.2.5).
+        quicktime=container == "MOV" and codec != "MPEG2",
+    )
     return video_stream(
         pictures,
         container=container,
+        changed=changed,
         frames=track.samples,
         size=file.size,
         duration=duration,
@@ -353,50 +327,16 @@ def _video(
 def _codec(entry: bytes) -> str | None:
     kind = entry[4:8]
     if kind == b"mp4v":
-        found = _object_type(entry, 86)
+        found = read_descriptor(entry, 86).object_type
         return "MPEG2" if found is not None and 0x60 <= found <= 0x65 else None
     if kind in (b"m2v1", b"mp2v") or kind[:3] in (b"hdv", b"xdv", b"mx5"):
         return "MPEG2"
     return _CODECS.get(kind)
 
 
-def _inner(entry: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
-    """Walk the boxes in a sample entry."""
-    while at + 8 <= len(entry):
-        size, kind = struct.unpack_from(">L4s", entry, at)
-        if not 8 <= size <= len(entry) - at:
-            return
-        yield kind, entry[at + 8 : at + size]
-        at += size
-
-
-def _object_type(entry: bytes, at: int) -> int | None:
-    """Return objectTypeIndication of an elementary stream descriptor (ISO/IEC 14496-1 7.2.6)."""
-    for kind, data in _inner(entry, at):
-        if kind == b"wave":  # QuickTime puts it one floor deeper
-            return _object_type(data, 0)
-        if kind == b"esds":
-            at = _past_length(data, 4)
-            if at + 3 > len(data) or data[4] != 3:
-                return None
-            flags = data[at + 2]
-            at += 3 + 2 * (flags >> 7) + 2 * (flags >> 5 & 1)
-            at = _past_length(data, at)
-            return data[at] if at < len(data) else None
-    return None
-
-
-def _past_length(data: bytes, at: int) -> int:
-    """Return where the content of a descriptor begins."""
-    at += 1
-    while at < len(data) and data[at] & 0x80:
-        at += 1
-    return at + 1
-
-
 def _read_configuration(coding: Coding, track: _Track) -> None:
     """Hand over the parameter sets of avcC or hvcC (ISO/IEC 14496-15 5.3.3, 8.3.3)."""
-    for kind, data in _inner(track.entry, 86):
+    for kind, data in parts(track.entry, 86):
         if kind == b"avcC" and isinstance(coding, H264) and len(data) > 6:
             at = 5
             for mask in (31, 255):
@@ -426,7 +366,7 @@ def _hand_over(coding: Coding, data: bytes, at: int, count: int) -> int:
     return at
 
 
-def _read_first_sample(file: _File, coding: Coding, track: _Track) -> None:
+def _read_first_sample(file: BoxFile, coding: Coding, track: _Track) -> None:
     """Look for parameter sets and SEI in front of the first slice."""
     if track.first is None:
         return
@@ -437,7 +377,7 @@ def _read_first_sample(file: _File, coding: Coding, track: _Track) -> None:
         return
     at = 0
     width = 4
-    for kind, found in _inner(track.entry, 86):
+    for kind, found in parts(track.entry, 86):
         if kind == b"avcC" and len(found) > 4:
             width = 1 + (found[4] & 3)
         elif kind == b"hvcC" and len(found) > 21:
@@ -458,8 +398,10 @@ def _sound(entry: bytes) -> AudioStream:
     # QuickTime's version 1 of the entry is 16 bytes longer, version 2 is 36.
     at = 36 + {1: 16, 2: 36}.get(version, 0)
     if kind == b"mp4a":
-        found = _object_type(entry, at)
+        found, specific = read_descriptor(entry, at)
         name = _OBJECT_TYPES.get(found or 0, f"object type {found}")
+        if name == "AAC" and (coded := aac_configuration(specific)):
+            return coded
         channels = 0  # of this entry always 2 (ISO/IEC 14496-14 5.6), whatever is coded
     elif kind in _PCM:
         name = "LPCM"

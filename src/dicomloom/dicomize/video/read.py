@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dicomloom.dicomize.video.elementary import CODINGS, Scanner
-from dicomloom.dicomize.video.mp4 import read_mp4
+from dicomloom.dicomize.video.mp4 import has_boxes, read_mp4
 from dicomloom.dicomize.video.mpegts import (
     codec_of,
     packet_layout,
@@ -16,7 +16,6 @@ from dicomloom.frames.sources import FileSource, Source, StrPath
 
 _CHUNK = 1 << 20
 _HEAD = 4096
-_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"pnot", b"uuid")
 _OTHERS = (
     (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM file"),
     (0, b"RIFF", "an AVI file"),
@@ -78,7 +77,7 @@ def read_video(path: StrPath) -> VideoStream:
 
 def _read(source: Source) -> VideoStream:
     head = source.read_at(0, _HEAD)
-    if head[4:8] in _BOXES:
+    if has_boxes(head):
         return read_mp4(source)
     layout = packet_layout(head)
     if layout:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dicomloom.dicomize.video.bits import Bits
 from dicomloom.dicomize.video.stream import AudioStream
+from dicomloom.errors import CorruptError
 
 # ISO/IEC 14496-3 table 1.18, ISO/IEC 11172-3 2.4.2.3, ETSI TS 102 366 tables 4.1 and 5.8.
 _AAC_RATES = (
@@ -11,7 +13,37 @@ _AAC_RATES = (
 _MPEG_RATES = (44100, 48000, 32000)
 _AC3_RATES = (48000, 44100, 32000)
 _AC3_CHANNELS = (2, 1, 2, 3, 3, 4, 4, 5)
+_SBR, _PS = 5, 29  # ISO/IEC 14496-3 table 1.17
 _LAYERS = {3: "MPEG-1 Layer I", 2: "MPEG-1 Layer II", 1: "MP3"}
+
+
+def aac_configuration(data: bytes) -> AudioStream | None:
+    """Return what AudioSpecificConfig says (ISO/IEC 14496-3 1.6.2.1); None where it is cut."""
+    bits = Bits(data[:64], "AudioSpecificConfig")
+    try:
+        kind = _audio_object_type(bits)
+        rate = _sampling_frequency(bits)
+        channels = bits.read(4)
+        if kind in (_SBR, _PS):
+            # The rate at which it is played comes behind that of the core.
+            rate = _sampling_frequency(bits)
+    except CorruptError:
+        return None
+    if kind == _PS and channels == 1:
+        channels = 2
+    return AudioStream("AAC", rate, {7: 8, 11: 7, 12: 8, 14: 8}.get(channels, channels) or None)
+
+
+def _audio_object_type(bits: Bits) -> int:
+    kind = bits.read(5)
+    return 32 + bits.read(6) if kind == 31 else kind
+
+
+def _sampling_frequency(bits: Bits) -> int | None:
+    index = bits.read(4)
+    if index == 15:
+        return bits.read(24)
+    return _AAC_RATES[index] if index < len(_AAC_RATES) else None
 
 
 def sound_of(name: str, data: bytes) -> AudioStream:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dicomloom.dicomize.video.changes import Changes
+    from dicomloom.dicomize.video.patches import Patch
 
 # What an encoder means by a rate that its container can only round to.
 _RATES = (
@@ -24,7 +29,7 @@ class AudioStream:
     sampling_frequency : int or None
         In Hz.
     channels : int or None
-        6 for 5.1; None where it is not known, as of AAC in MP4.
+        6 for 5.1; None where it is not known.
     """
 
     codec: str
@@ -116,6 +121,13 @@ class VideoStream:
         What the stream's own headers promise not to exceed, in bit/s.
     size : int
         Of the file, in bytes.
+    patches : tuple of Patch
+        What `write_video` changes in its copy: places of recording blanked, QuickTime made MP4.
+        Coded pictures and sound are never in it, and no byte moves.
+    notes : tuple of str
+        What the patches change, in words.
+    obstacle : str or None
+        What the file would need to have to be stored so, in words; None where nothing hinders.
     """
 
     container: str
@@ -145,6 +157,9 @@ class VideoStream:
     bit_rate: int | None
     max_bit_rate: int | None
     size: int
+    patches: tuple[Patch, ...] = ()
+    notes: tuple[str, ...] = ()
+    obstacle: str | None = None
 
 
 def video_stream(
@@ -159,6 +174,7 @@ def video_stream(
     audio: tuple[AudioStream, ...] = (),
     rotation: int = 0,
     creation_time: datetime.datetime | None = None,
+    changed: Changes | None = None,
 ) -> VideoStream:
     """Put together what the pictures and the container say."""
     if duration is None and pictures.frame_rate:
@@ -176,6 +192,7 @@ def video_stream(
         rotation=rotation,
         creation_time=creation_time,
         bit_rate=round(8 * size / duration) if duration else None,
+        **(changed._asdict() if changed else {}),
     )
 
 

@@ -114,11 +114,14 @@ def transfer_syntax_of(stream: VideoStream, *, bd_compatible: bool = False) -> s
     if bd_compatible and stream.codec != "H264":
         raise _refused(stream, "MPEG4HP41BD", "H.264", _AVC_ADVICE)
     if stream.codec == "MPEG2":
-        return _fitting(stream, _mpeg2(stream))
+        keyword = _mpeg2(stream)
+        _check_obstacle(stream, keyword)
+        return _fitting(stream, keyword)
     _check_container(stream)
     keyword = _hevc(stream) if stream.codec == "HEVC" else _avc(stream, bd_compatible)
     for sound in stream.audio:
         _check_sound(stream, sound, keyword)
+    _check_obstacle(stream, keyword)
     return keyword if stream.codec == "HEVC" else _fitting(stream, keyword)
 
 
@@ -142,12 +145,17 @@ def _refused(stream: VideoStream, syntax: str, demand: str, advice: str) -> Unsu
 
 def _check_container(stream: VideoStream) -> None:
     syntax = "MPEG4HP41" if stream.codec == "H264" else "HEVCMP51"
-    if stream.container not in ("MP4", "MPEG-TS"):
+    if stream.container not in ("MP4", "MOV", "MPEG-TS"):
         demand = "an MP4 file or an MPEG-2 transport stream (PS3.5 8.2.7 to 8.2.11)"
         raise _refused(stream, syntax, demand, _REMUX)
     if stream.packet_size not in (None, 188):
         demand = f"transport packets of 188 bytes (ISO/IEC 13818-1), not {stream.packet_size}"
         raise _refused(stream, syntax, demand, _REMUX.replace("mp4", "ts"))
+
+
+def _check_obstacle(stream: VideoStream, keyword: str) -> None:
+    if stream.obstacle:
+        raise _refused(stream, keyword, stream.obstacle, _REMUX)
 
 
 def _mpeg2(stream: VideoStream) -> str:
@@ -269,8 +277,9 @@ def _check_square(stream: VideoStream, keyword: str, advice: str) -> None:
 def _check_sound(stream: VideoStream, sound: AudioStream, keyword: str) -> None:
     """PS3.5 8.2.12."""
     containers, rates, channels = _AUDIO.get(sound.codec, ((), (), ()))
+    container = "MP4" if stream.container == "MOV" else stream.container  # which it becomes
     if (
-        stream.container in containers
+        container in containers
         and sound.sampling_frequency in (None, *rates)
         and sound.channels in (None, *channels)
     ):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dicomloom.dicomize.video.mp4 import has_boxes, read_mp4
+from dicomloom.dicomize.video.patches import Patch, pieces
 from dicomloom.dicomize.video.syntaxes import MOST_OF_A_FRAGMENT
-from dicomloom.errors import LimitError, TagError, TruncatedError
+from dicomloom.errors import LimitError, TagError, TruncatedError, UnsupportedError
 from dicomloom.files import EagerFile, Partial, writing
 from dicomloom.frames.header import (
     ITEM,
@@ -23,6 +25,8 @@ from dicomloom.frames.template import read_template
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_CHUNK = 1 << 18
+
 
 def write_video(
     target: StrPath,
@@ -31,8 +35,9 @@ def write_video(
     transfer_syntax: str,
     *,
     max_fragment_bytes: int = MOST_OF_A_FRAGMENT,
+    patches: Sequence[Patch] | None = None,
 ) -> int:
-    """Write a DICOM file whose pixel data are a video file, byte for byte.
+    """Write a DICOM file whose pixel data are a video file, byte for byte but for patches.
 
     The bytes go from file to file, by the kernel where it can; memory does not grow with them.
     The target appears whole, or not at all and what stood there stays.
@@ -49,6 +54,10 @@ def write_video(
         Keyword of `transfer_syntax_of`, or a UID.
     max_fragment_bytes : int
         Even. More than that makes several fragments, in a fragmentable syntax.
+    patches : sequence of Patch or None
+        By offset, without overlap: bytes that become others in the copy. None means those of
+        `read_video`: in MP4 and QuickTime files, places of recording are blanked, and QuickTime
+        becomes MP4. An empty tuple copies every byte.
 
     Returns
     -------
@@ -61,6 +70,8 @@ def write_video(
         A value of the data set cannot be written.
     LimitError
         The video does not fit into the one fragment that the transfer syntax has.
+    UnsupportedError
+        Without `patches`: the container cannot be patched where it stands.
     ReadError, TruncatedError
         The video cannot be read, or became shorter meanwhile.
     WriteError
@@ -94,6 +105,8 @@ def write_video(
                 f"that {transfer_syntax} has: use its fragmentable twin, whose keyword ends with F",
                 path=source.path,
             )
+        if patches is None:
+            patches = _patches_of(source)
         if isinstance(dataset, Header):
             header = dataset
         else:
@@ -102,7 +115,7 @@ def write_video(
         try:
             with writing(partial.path):
                 _write_head(partial.file, header, uid)
-            fragments = _write_fragments(partial, source, size, max_fragment_bytes)
+            fragments = _write_fragments(partial, source, size, max_fragment_bytes, patches)
             with writing(partial.path):
                 partial.file.write_all([SEQUENCE_END])
                 for piece in header.data_set(PIXELS + 1):
@@ -143,23 +156,51 @@ def _write_head(file: EagerFile, header: Header, uid: str) -> None:
     file.write_all([element_head(PIXELS, "OB", UNDEFINED), ITEM, struct.pack("<L", 0)])
 
 
-def _write_fragments(partial: Partial, source: Source, size: int, most: int) -> int:
-    assert isinstance(source.native, int)
+def _patches_of(source: Source) -> tuple[Patch, ...]:
+    if not has_boxes(source.read_at(0, 8)):
+        return ()
+    stream = read_mp4(source)
+    if stream.obstacle:
+        raise UnsupportedError(
+            f"the {stream.container} file cannot be stored as it is: expected {stream.obstacle}; "
+            "ffmpeg -i FILE -c copy out.mp4 packs the same pictures anew",
+            path=source.path,
+        )
+    return stream.patches
+
+
+def _write_fragments(
+    partial: Partial, source: Source, size: int, most: int, patches: Sequence[Patch]
+) -> int:
     count = start = 0
     while start < size:
         end = min(size, start + most)
         length = end - start
         with writing(partial.path):
             partial.file.write_all([ITEM, struct.pack("<L", length + length % 2)])
-            copied = partial.file.copy(source.native, start, end)
-            if copied == length and length % 2:
-                partial.file.write_all([b"\0"])
-        if copied < length:
-            raise TruncatedError(
-                f"the video had {size} bytes, and became shorter while it was copied",
-                path=source.path,
-                offset=start + copied,
-            )
+        for begin, stop, patch in pieces(patches, start, end):
+            with writing(partial.path):
+                copied = _write_piece(partial, source, begin, stop, patch)
+            if copied < stop - begin:
+                raise TruncatedError(
+                    f"the video had {size} bytes, and became shorter while it was copied",
+                    path=source.path,
+                    offset=begin + copied,
+                )
+        with writing(partial.path):
+            partial.file.write_all([bytes(length % 2)])
         start = end
         count += 1
     return count
+
+
+def _write_piece(
+    partial: Partial, source: Source, start: int, end: int, patch: Patch | None
+) -> int:
+    """Write what is between two offsets, of the file or of a patch; returns how much it was."""
+    if patch is None:
+        assert isinstance(source.native, int)
+        return partial.file.copy(source.native, start, end)
+    for at in range(start, end, _CHUNK):
+        partial.file.write_all([patch.bytes_at(at, min(end, at + _CHUNK))])
+    return end - start
