@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dicomloom import DicomloomError
 from dicomloom._native.codecs import JPEGLSDecoder, JPEGLSEncoder
-from dicomloom.errors import PixelError
+from dicomloom.errors import CorruptError, PixelError
 from images import extremes, flat, image, layout, noise
 from jpeg_ls_model import Preset
 from jpeg_ls_streams import Scan, Table, decode, frame, table_parts
@@ -417,6 +417,17 @@ def test_round_trip_is_that_of_plain_python(given_frame, signed, interleave, res
     assert bytes(JPEGLSDecoder().decode(data, *arguments)) == with_sign(found).tobytes()
 
 
+# Of 65535 that the standard has: sums of errors stay within 31 bits.
+RESET_MOST = 32767
+
+
+def test_a_reset_beyond_what_sums_hold_is_refused():
+    pixels = np.zeros((2, 2, 1), "u2")
+    data = joined(frame(pixels, 16, one(preset=Preset(0, 0, 0, 0, RESET_MOST + 1))))
+    with pytest.raises(CorruptError, match="has RESET 32768, expected 3 to 32767"):
+        read(data, pixels, 16)
+
+
 @st.composite
 def streams(draw):
     """A frame, and the scans and segments that some writer might choose for it."""
@@ -430,7 +441,7 @@ def streams(draw):
         interleave = draw(st.sampled_from([LINE, SAMPLE])) if count > 1 else NONE
         least = near + 1
         t1, t2, t3 = sorted(draw(st.integers(least, (1 << bits) - 1)) for _ in range(3))
-        reset = draw(st.integers(3, max(255, (1 << bits) - 1)))
+        reset = draw(st.integers(3, max(255, min((1 << bits) - 1, RESET_MOST))))
         preset = draw(st.sampled_from([None, Preset(0, t1, t2, t3, reset)]))
         scans.append(Scan(components, near, interleave, draw(st.integers(0, 4)), preset))
     options = {
