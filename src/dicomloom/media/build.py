@@ -28,6 +28,7 @@ class Placed(NamedTuple):
     """
 
     row: int
+    kind: str
     record: Record
     place: tuple[int, ...]
 
@@ -48,6 +49,7 @@ class Builder:
         self._encoded: dict[str, bytes] = {}  # what many records share
         self._images: dict[str, bytes] = {}
         self._keys: dict[str, list[_Wanted]] = {}
+        self._numbers = collection.column("InstanceNumber")
         self.root: list[Record] = []
         self.placed: list[Placed] = []
         self._build()
@@ -119,9 +121,8 @@ class Builder:
         self._fill(rows[0], "SeriesNumber", str(place[-1]), "SERIES")
         record = Record(self._content("SERIES", rows[0]))
         parent.children.append(record)
-        numbers, uids, classes = map(
-            self._all.column, ("InstanceNumber", "SOPInstanceUID", "SOPClassUID")
-        )
+        numbers = self._numbers
+        uids, classes = map(self._all.column, ("SOPInstanceUID", "SOPClassUID"))
         rows.sort(key=lambda row: (_number(numbers[row]), uids[row]))
         for count, row in enumerate(rows, 1):
             self._instance(row, record_type(classes[row]), record.children, (*place, count))
@@ -130,7 +131,7 @@ class Builder:
         self, row: int, kind: str, siblings: list[Record], place: tuple[int, ...]
     ) -> None:
         wanted = KEYS[kind]
-        if wanted.get("InstanceNumber") == 1:
+        if not self._numbers[row] and wanted.get("InstanceNumber") == 1:
             self._fill(row, "InstanceNumber", str(place[-1]), kind)
         if wanted.get("ContentDate") == 1:
             self._fill(row, "ContentDate", self._all.first(DATES[::-1], row) or "19000101", kind)
@@ -138,11 +139,11 @@ class Builder:
         content = self._image(row) if kind == "IMAGE" else self._content(kind, row)
         record = Record(content)
         siblings.append(record)
-        self.placed.append(Placed(row, record, place))
+        self.placed.append(Placed(row, kind, record, place))
 
     def _image(self, row: int) -> bytes:
         """Encode an image's only key, which it shares with one image of most other series."""
-        number = self._all.column("InstanceNumber")[row]
+        number = self._numbers[row]
         content = self._images.get(number)
         if content is None:
             content = self._content("IMAGE", row)
@@ -202,10 +203,10 @@ class Builder:
     def refer(self, file_ids: list[str]) -> None:
         """Put references to files in front of the keys of `placed`, in its order."""
         classes, uids, syntaxes = map(self._all.column, ("SOPClassUID", "SOPInstanceUID", SYNTAX))
-        for (row, record, _), file_id in zip(self.placed, file_ids, strict=True):
+        for (row, kind, record, _), file_id in zip(self.placed, file_ids, strict=True):
             record.body = b"".join(
                 (
-                    _TYPES[record_type(classes[row])],
+                    _TYPES[kind],
                     element(0x00041500, "CS", file_id.encode()),
                     self._shared(0x00041510, classes[row]),
                     element(0x00041511, "UI", uids[row].encode()),

@@ -17,6 +17,8 @@ META_CLASS = "(0002,0002)"
 # Where a study or an instance has no date of its own: from the widest to the narrowest.
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "InstanceCreationDate")
 TIMES = ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "InstanceCreationTime")
+# UIDs that files have in common: of records at the root only the first.
+_SHARED = ("SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 def _columns() -> tuple[str, ...]:
@@ -86,7 +88,8 @@ class Collection:
 
     def _collect(self, skip: str, profile: str | None) -> list[int]:
         names, status, errors = map(self.column, ("Filename", "Status", "Error"))
-        uids, classes = self.column("SOPInstanceUID"), self.column("SOPClassUID")
+        uids = self.column("SOPInstanceUID")
+        classes, _, _ = map(self.column, _SHARED)
         meta_uids, meta_classes = self.column(META_UID), self.column(META_CLASS)
         syntaxes = self.column(SYNTAX)
         allowed = PROFILES[profile] if profile else ()
@@ -127,16 +130,13 @@ class Collection:
         """Return why no record can refer to a file, "" where one can."""
         if not self._columns[SYNTAX][row] or not self._columns[META_CLASS][row]:
             return "there is no file meta information (PS3.10 7.1)"
-        shared: tuple[str, ...] = ("SOPClassUID",)
-        if record_type(self._columns["SOPClassUID"][row]) not in AT_ROOT:
-            shared = ("SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
-        for keyword in shared:
-            uid = self.column(keyword)[row]
+        at_root = record_type(self._columns["SOPClassUID"][row]) in AT_ROOT
+        for keyword in _SHARED[:1] if at_root else _SHARED:
+            uid = self._columns[keyword][row]
             if uid not in self._shared_uids:
-                if is_uid(uid):
-                    self._shared_uids.add(uid)
-                    continue
-                return f"{keyword} is {uid!r} and no UID"
+                if not is_uid(uid):
+                    return f"{keyword} is {uid!r} and no UID"
+                self._shared_uids.add(uid)
         uid = self._columns["SOPInstanceUID"][row]
         return "" if is_uid(uid) else f"SOPInstanceUID is {uid!r} and no UID"
 
