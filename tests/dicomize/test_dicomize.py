@@ -467,6 +467,11 @@ def test_video(tmp_path):
     back = extract(out, tmp_path / "back")
     assert Path(back).read_bytes() == clip.read_bytes()
 
+    with pytest.raises(UnsupportedError, match="MPEG4HP41BD demands 1920 x 1080"):
+        dicomize(clip, transfer_syntax="MPEG4HP41BD")
+    with pytest.raises(UnsupportedError, match="is stored as MPEG4HP41, not as RLELossless"):
+        dicomize(clip, transfer_syntax="RLELossless")
+
 
 def test_pdf_title(tmp_path):
     pypdf = peer_module("pypdf")

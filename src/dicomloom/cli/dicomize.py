@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make objects."""
     from dicomloom.dicomize.run import Options, make
+    from dicomloom.dicomize.write import syntax_named
     from dicomloom.errors import UnsupportedError
 
     sources, target = list(arguments.paths), arguments.directory
@@ -79,10 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     elif not os.path.isdir(target):
         raise options.UsageError(f"-d {target}: there is no such folder")
     if arguments.to is not None:
-        from dicomloom.codecs.registry import find
-
         try:
-            find(arguments.to)
+            syntax_named(arguments.to)
         except UnsupportedError as error:
             raise options.UsageError(error.message) from None
     attributes: dict[str, object] = {

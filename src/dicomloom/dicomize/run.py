@@ -13,7 +13,7 @@ from dicomloom.dicomize.compose import data_set
 from dicomloom.dicomize.identity import Identity, identity_of
 from dicomloom.dicomize.kinds import kind_of
 from dicomloom.dicomize.sources import Planned, plan
-from dicomloom.dicomize.write import Made, write
+from dicomloom.dicomize.write import Made, syntax_named, write
 from dicomloom.errors import ConversionWarning, PixelError, UnsupportedError
 from dicomloom.frames.output import new_uid
 
@@ -73,8 +73,9 @@ def dicomize(
         A scheduled procedure step, as DICOM or as DICOM JSON, whose patient, study and request the
         new object gets.
     transfer_syntax : str, optional
-        Of images: keyword or UID. By default coded pictures keep their own, others become
-        ExplicitVRLittleEndian.
+        Keyword or UID. By default coded pictures keep their own, and others become
+        ExplicitVRLittleEndian. Videos have the one that they fit; ``"MPEG4HP41BD"`` says that an
+        H.264 stream keeps the rules of Blu-ray.
     apply_orientation : bool
         Turn the pixels as EXIF says; else they stay, and ImageHorizontalFlip and ImageRotation say
         how to turn them.
@@ -163,11 +164,8 @@ def make(
         raise ValueError("source: at least one file is needed")
     if options.kind != "auto":
         kind_of(options.kind)
-    syntax = options.transfer_syntax
-    if syntax is not None:
-        from dicomloom.codecs.registry import find
-
-        syntax = find(syntax).keyword
+    asked = options.transfer_syntax
+    syntax = None if asked is None else syntax_named(asked)
     modules.refuse_derived(attributes)
     now = datetime.now().astimezone()
     identity = identity_of(

@@ -3,7 +3,7 @@
 dciodvfy of dicom3tools does the checking. Of the free validators it is the one that knows nearly
 all IODs of PS3.3, macros and functional groups included; that evaluates the conditions of type 1C
 and 2C attributes; and that looks at values, VRs and encapsulated bitstreams as well as at presence.
-Its licence is BSD's and it comes as a wheel. It speaks in lines of text, and crashes on some files:
+It is free, and comes as a wheel. It speaks in lines of text, and crashes on some files:
 here each line becomes a row, and a crash is a row, too. It runs in a process of its own, a file at
 a time.
 """

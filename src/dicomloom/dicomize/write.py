@@ -10,9 +10,9 @@ from dicomloom.dicomize.compose import notes_of
 from dicomloom.dicomize.documents import Document, write_document
 from dicomloom.dicomize.sources import Planned, Still, pixels_of
 from dicomloom.dicomize.video.stream import VideoStream
-from dicomloom.dicomize.video.syntaxes import transfer_syntax_of
+from dicomloom.dicomize.video.syntaxes import keyword_of, transfer_syntax_of
 from dicomloom.dicomize.video.write import write_video
-from dicomloom.errors import DicomloomError, UnsupportedError
+from dicomloom.errors import DicomloomError, TagError, UnsupportedError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -46,6 +46,26 @@ class Made(NamedTuple):
     notes: tuple[str, ...]
 
 
+def syntax_named(text: str) -> str:
+    """Return the keyword of a transfer syntax, of still images or of video.
+
+    Raises
+    ------
+    UnsupportedError
+        There is no such transfer syntax, or nothing here writes it.
+    """
+    from dicomloom.codecs.registry import find
+
+    try:
+        return find(text).keyword
+    except UnsupportedError:
+        try:
+            return keyword_of(text)
+        except TagError:
+            pass
+        raise
+
+
 def write(one: Planned, name: str, dataset: Dataset, wanted: str | None, upright: bool) -> Made:
     """Write one object.
 
@@ -66,7 +86,8 @@ def write(one: Planned, name: str, dataset: Dataset, wanted: str | None, upright
     sources: tuple[str, ...] = (one.path,)
     try:
         if isinstance(content, VideoStream):
-            syntax = transfer_syntax_of(content)
+            blu_ray = wanted is not None and wanted.startswith("MPEG4HP41BD")
+            syntax = transfer_syntax_of(content, bd_compatible=blu_ray)
             _must_keep(wanted, syntax, "a video")
             if not syntax.endswith("F"):
                 # Only several fragments need it, and its VR is new: readers stumble over it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from dicomloom.dicomize.video.stream import AudioStream, VideoStream
-from dicomloom.errors import UnsupportedError
+from dicomloom.errors import TagError, UnsupportedError
 
 # PS3.5 8.2.5: what one fragment holds.
 MOST_OF_A_FRAGMENT = 2**32 - 2
@@ -64,6 +64,31 @@ _HEVC_ADVICE = (
     "encode it anew: ffmpeg -i FILE -c:v libx265 -x265-params level-idc=5.1:high-tier=0 "
     "-pix_fmt yuv420p -vf setsar=1 -c:a aac -ar 48000 -ac 2 out.mp4"
 )
+
+
+def keyword_of(transfer_syntax: str) -> str:
+    """Return the keyword of a transfer syntax of video.
+
+    Raises
+    ------
+    TagError
+        It is none.
+
+    Examples
+    --------
+    >>> keyword_of("1.2.840.10008.1.2.4.102")
+    'MPEG4HP41'
+    """
+    from pydicom import uid
+
+    names = [name for name in dir(uid) if name.startswith(("MPEG2MP", "MPEG4HP", "HEVCM"))]
+    for name in names:
+        if transfer_syntax in (name, getattr(uid, name)):
+            return name
+    raise TagError(
+        f"{transfer_syntax} is no transfer syntax of video: expected a keyword such as MPEG4HP41 "
+        "or its UID"
+    )
 
 
 def transfer_syntax_of(stream: VideoStream, *, bd_compatible: bool = False) -> str:
@@ -225,7 +250,7 @@ def _avc(stream: VideoStream, bd_compatible: bool) -> str:
             "1920 x 1080 interlaced at 25 or 29.97, 1920 x 1080 at 23.976 or 24, or 1280 x 720 "
             "at 23.976, 24, 50 or 59.94 frames/s"
         )
-        raise _refused(stream, keyword, demand, "MPEG4HP41 may hold it: leave bd_compatible out")
+        raise _refused(stream, keyword, demand, "MPEG4HP41 may hold it")
     return keyword
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from dicomloom.dicomize.video.mp4 import has_boxes, read_mp4
 from dicomloom.dicomize.video.patches import Patch, pieces
-from dicomloom.dicomize.video.syntaxes import MOST_OF_A_FRAGMENT
-from dicomloom.errors import LimitError, TagError, TruncatedError, UnsupportedError
+from dicomloom.dicomize.video.syntaxes import MOST_OF_A_FRAGMENT, keyword_of
+from dicomloom.errors import LimitError, TruncatedError, UnsupportedError
 from dicomloom.files import EagerFile, Partial, writing
 from dicomloom.frames.header import (
     ITEM,
@@ -135,18 +135,8 @@ def _syntax(transfer_syntax: str) -> tuple[str, bool]:
     """Return the UID, and whether several fragments are allowed."""
     from pydicom import uid
 
-    found = getattr(uid, transfer_syntax, None) or uid.UID(transfer_syntax)
-    known = {
-        getattr(uid, name): name
-        for name in dir(uid)
-        if name.startswith(("MPEG2MP", "MPEG4HP", "HEVCM")) and isinstance(getattr(uid, name), str)
-    }
-    if found not in known:
-        raise TagError(
-            f"{transfer_syntax} is no transfer syntax of video: expected a keyword such as "
-            "MPEG4HP41 or its UID"
-        )
-    return str(found), known[found].endswith("F") or known[found].startswith("HEVC")
+    keyword = keyword_of(transfer_syntax)
+    return str(getattr(uid, keyword)), keyword.endswith("F") or keyword.startswith("HEVC")
 
 
 def _write_head(file: EagerFile, header: Header, uid: str) -> None:
