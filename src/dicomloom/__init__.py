@@ -3,8 +3,8 @@
 `scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
 `FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
 pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
-pixels lie; `DicomDir` makes and reads media. Importing the package loads nothing else: names are
-looked up when they are first used (PEP 562).
+pixels lie; `DicomDir` makes and reads media; `echo` and `associate` talk to other nodes. Importing
+the package loads nothing else: names are looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from dicomloom.dicomize.run import dicomize
     from dicomloom.dicomize.validate import Finding, validate
     from dicomloom.errors import (
+        AssociationAborted,
+        AssociationRejected,
+        ConnectionFailed,
         ConversionWarning,
         CorruptError,
         DicomloomError,
@@ -22,11 +25,18 @@ if TYPE_CHECKING:
         FrameError,
         LimitError,
         MissingDependencyError,
+        NetworkError,
+        NoAcceptedContext,
+        NodeError,
         NotDicomError,
         OffsetTableWarning,
         PixelError,
+        ProtocolError,
         ReadError,
+        StatusError,
         TagError,
+        TimeoutExpired,
+        TLSError,
         TruncatedError,
         UnsupportedError,
         WriteError,
@@ -41,6 +51,9 @@ if TYPE_CHECKING:
     from dicomloom.index.run import Summary, index
     from dicomloom.index.scan import Batch, Progress, Scan, scan
     from dicomloom.media.tree import DicomDir
+    from dicomloom.network.association import OpenAssociation, associate
+    from dicomloom.network.echo import EchoResult, echo
+    from dicomloom.network.node import Node
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
     # name in its package once, at its first import: let that be now, and leave it to the function.
@@ -69,7 +82,22 @@ _HOMES = {
     "extract": "dicomloom.dicomize.extract",
     "Finding": "dicomloom.dicomize.validate",
     "validate": "dicomloom.dicomize.validate",
+    "Node": "dicomloom.network.node",
+    "EchoResult": "dicomloom.network.echo",
+    "echo": "dicomloom.network.echo",
+    "OpenAssociation": "dicomloom.network.association",
+    "associate": "dicomloom.network.association",
     "ConversionWarning": "dicomloom.errors",
+    "AssociationAborted": "dicomloom.errors",
+    "AssociationRejected": "dicomloom.errors",
+    "ConnectionFailed": "dicomloom.errors",
+    "NetworkError": "dicomloom.errors",
+    "NoAcceptedContext": "dicomloom.errors",
+    "NodeError": "dicomloom.errors",
+    "ProtocolError": "dicomloom.errors",
+    "StatusError": "dicomloom.errors",
+    "TimeoutExpired": "dicomloom.errors",
+    "TLSError": "dicomloom.errors",
     "CorruptError": "dicomloom.errors",
     "DicomloomError": "dicomloom.errors",
     "DicomloomWarning": "dicomloom.errors",
@@ -87,12 +115,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "AssociationAborted",
+    "AssociationRejected",
     "Batch",
+    "ConnectionFailed",
     "ConversionWarning",
     "CorruptError",
     "DicomDir",
     "DicomloomError",
     "DicomloomWarning",
+    "EchoResult",
     "Finding",
     "FrameError",
     "FrameReader",
@@ -100,20 +132,31 @@ __all__ = [
     "ImagePlane",
     "LimitError",
     "MissingDependencyError",
+    "NetworkError",
+    "NoAcceptedContext",
+    "Node",
+    "NodeError",
     "NotDicomError",
     "OffsetTableWarning",
+    "OpenAssociation",
     "PixelError",
     "Progress",
+    "ProtocolError",
     "ReadError",
     "Report",
     "Scan",
     "Series",
+    "StatusError",
     "Summary",
+    "TLSError",
     "TagError",
+    "TimeoutExpired",
     "TruncatedError",
     "UnsupportedError",
     "WriteError",
+    "associate",
     "dicomize",
+    "echo",
     "extract",
     "index",
     "read_tags",

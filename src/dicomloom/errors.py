@@ -91,6 +91,141 @@ class MissingDependencyError(DicomloomError, ImportError):
     """An optional library is needed; the message names the extra that brings it."""
 
 
+class NodeError(DicomloomError, ValueError):
+    """A node is not written as one, has no entry, or its entry in a configuration is wrong."""
+
+
+class NetworkError(DicomloomError, OSError):
+    """The base of what goes wrong between two nodes.
+
+    Attributes
+    ----------
+    node : str
+        The peer, as ``AET@host:port``.
+    hint : str
+        What it may mean, and what to try.
+    """
+
+    def __init__(
+        self, message: str, *, node: str = "", hint: str = "", path: str | None = None
+    ) -> None:
+        super().__init__(message, path=path)
+        self.node = node
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.node}: {self.message}" if self.node else self.message
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class ConnectionFailed(NetworkError, ConnectionError):
+    """There is no connection, or at its other end is no DICOM node.
+
+    Attributes
+    ----------
+    host, port : str, int
+        Where the connection went.
+    reason : str
+        A word for programs: ``unknown-host``, ``refused``, ``unreachable``, ``closed``, ``http``,
+        ``tls``, ``not-dicom``, ``system``; of a `TLSError` ``certificate``, ``host-name``, ``pin``,
+        ``plain``, ``alert``, ``tls``.
+    """
+
+    host = ""
+    port = 0
+    reason = ""
+
+
+class TLSError(ConnectionFailed):
+    """The two ends do not agree on TLS, or the peer's certificate is not trusted."""
+
+
+class TimeoutExpired(NetworkError, TimeoutError):
+    """The peer did not answer in time.
+
+    Attributes
+    ----------
+    waited : float
+        Seconds.
+    step : str
+        What was waited for: ``connect``, ``tls``, ``associate``, ``dimse``, ``idle``.
+    """
+
+    waited = 0.0
+    step = ""
+
+
+class AssociationRejected(NetworkError, ConnectionError):
+    """The peer answered with an A-ASSOCIATE-RJ (PS3.8 9.3.4).
+
+    Attributes
+    ----------
+    result, source, reason : int
+        As they were received.
+    result_text, source_text, reason_text : str
+        In the words of PS3.8.
+    """
+
+    result = source = reason = 0
+    result_text = source_text = reason_text = ""
+
+    @property
+    def transient(self) -> bool:
+        """Whether the peer says that trying again later may help."""
+        return self.result == 2
+
+
+class AssociationAborted(NetworkError, ConnectionAbortedError):
+    """The peer ended the association by an A-ABORT (PS3.8 9.3.8).
+
+    Attributes
+    ----------
+    source, reason : int
+        As they were received.
+    source_text, reason_text : str
+        In the words of PS3.8; a service user gives no reason.
+    """
+
+    source = reason = 0
+    source_text = reason_text = ""
+
+
+class NoAcceptedContext(NetworkError, ConnectionError):
+    """The peer accepted the association, but none of the presentation contexts.
+
+    Attributes
+    ----------
+    proposed : tuple of (int, str, tuple of str)
+        Context ID, abstract syntax UID and transfer syntax UIDs of each.
+    answered : tuple of (int, int or None, str)
+        Context ID, result (PS3.8 9.3.3.2; None where the answer lacks it) and its words.
+    """
+
+    proposed: tuple[tuple[int, str, tuple[str, ...]], ...] = ()
+    answered: tuple[tuple[int, int | None, str], ...] = ()
+
+
+class StatusError(NetworkError):
+    """The peer answered a request with a status that is no success (PS3.7 Annex C).
+
+    Attributes
+    ----------
+    status : int
+        Status (0000,0900).
+    meaning : str
+        In the words of PS3.7.
+    comment : str
+        Error Comment (0000,0902), "" where there is none.
+    """
+
+    status = 0
+    meaning = comment = ""
+
+
+class ProtocolError(NetworkError, ValueError):
+    """The peer sent what PS3.7 or PS3.8 does not allow."""
+
+
 class DicomloomWarning(UserWarning):
     """The base of all warnings: something is wrong with a file, and was worked around."""
 

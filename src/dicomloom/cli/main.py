@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plane": ("plane", "tell where an image lies in the patient, and sort a series"),
     "recover": ("recover", "make a valid object of what a killed writer left"),
     "dicomdir": ("dicomdir", "make, show, check or unpack a file-set with a DICOMDIR"),
+    "nodes": ("nodes", "list the nodes of the configuration"),
+    "echo": ("echo", "ask a node whether it is there (C-ECHO)"),
     "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
     "tags": ("tags", "look up data elements by keyword or tag"),
     "completion": ("completion", "print a script that completes commands in bash or zsh"),
@@ -34,6 +36,17 @@ EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNREADABLE = 20
 EXIT_UNWRITABLE = 40
+EXIT_NETWORK = {
+    "ConnectionFailed": 60,
+    "TimeoutExpired": 61,
+    "TLSError": 62,
+    "AssociationRejected": 63,
+    "AssociationAborted": 64,
+    "NoAcceptedContext": 65,
+    "StatusError": 66,
+    "ProtocolError": 67,
+    "NetworkError": 79,
+}
 EXIT_INTERRUPTED = 130
 
 
@@ -120,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
     0 all well; 1 finished, but some items failed; 2 usage; 20-39 input cannot be read; 40-59 output
-    cannot be written; 130 interrupted.
+    cannot be written; 60-79 network, by the table of this module; 130 interrupted.
     """
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -147,13 +160,17 @@ def _explain(error: Exception) -> int:
         DicomloomError,
         FrameError,
         MissingDependencyError,
+        NetworkError,
+        NodeError,
         TagError,
         WriteError,
     )
 
     if isinstance(error, WriteError):
         code = EXIT_UNWRITABLE
-    elif isinstance(error, TagError | FrameError | MissingDependencyError | UsageError):
+    elif isinstance(error, NetworkError):
+        code = EXIT_NETWORK[type(error).__name__]
+    elif isinstance(error, TagError | FrameError | NodeError | MissingDependencyError | UsageError):
         code = EXIT_USAGE
     elif isinstance(error, DicomloomError):
         code = EXIT_UNREADABLE

@@ -1,0 +1,1 @@
+"""Associations with other nodes; pynetdicom is the engine."""

@@ -1,0 +1,402 @@
+"""Associations as a client asks for them: open or an exception that says why not."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import AE, evt
+from pynetdicom._globals import MODE_REQUESTOR
+from pynetdicom.association import Association
+from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AddressInformation
+
+from dicomloom.errors import NetworkError, NoAcceptedContext, ProtocolError
+from dicomloom.frames.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomloom.network import words
+from dicomloom.network.node import Node
+from dicomloom.network.wire import Reactor, Wire, connect, failed, timed_out
+
+_LOGGER = logging.getLogger("dicomloom.network")
+# PS3.8 9.3.1: types of PDUs.
+_ACCEPT, _REJECT, _ABORT = 2, 3, 7
+# PS3.8 9.3.2.2: context IDs are odd numbers of a byte.
+_MOST_CONTEXTS = 128
+# What goes on the wire at once ends within this; a thread that does not is left to its daemon flag.
+_END = 5.0
+
+Context = str | PresentationContext | tuple[str, Sequence[str]]
+
+
+class _Requestor(Association):
+    """pynetdicom's association, with a reactor that tells of its end."""
+
+    def __init__(self, ae: AE) -> None:
+        super().__init__(ae, MODE_REQUESTOR)
+        self.dul = Reactor(self)
+        # The timers of both are the reactor's.
+        self.acse_timeout = ae.acse_timeout
+        self.network_timeout = ae.network_timeout
+
+
+class OpenAssociation:
+    """An association that is open; `associate` gives it.
+
+    One thread at a time may use it.
+
+    Attributes
+    ----------
+    node : Node
+    pynetdicom : pynetdicom.association.Association
+        The engine: its ``send_c_...`` and ``send_n_...`` do the DIMSE services, in a block of
+        `during`; what they answer goes through `check`.
+    contexts : tuple of (int, str, str)
+        The accepted presentation contexts: ID, abstract syntax UID, transfer syntax UID.
+    refused : tuple of (int, int or None, str)
+        The others: ID, result (PS3.8 9.3.3.2; None where the answer lacks it) and its words.
+    max_pdu_received, max_pdu_sent : int
+        Bytes of the largest P-DATA-TF PDU that we take, and that the peer does; 0: any.
+    implementation_class_uid, implementation_version_name : str
+        Of the peer (PS3.7 D.3.3.2); the name may be "".
+    tls : tuple of (str, str) or None
+        The version and cipher of TLS.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.contexts: tuple[tuple[int, str, str], ...] = ()
+        self.refused: tuple[tuple[int, int | None, str], ...] = ()
+        self.max_pdu_received = node.max_pdu
+        self.max_pdu_sent = 0
+        self.implementation_class_uid = ""
+        self.implementation_version_name = ""
+        self.tls: tuple[str, str] | None = None
+        self._refusal: NetworkError | None = None
+        self._accepted = False
+        self._wanted: tuple[str, int | None] | None = None
+        self._heard: tuple[str, int | None] | None = None
+        self._sent_abort = threading.Event()
+        self._step, self._begin = "the association request", time.monotonic()
+
+        connection, there = connect(node)
+        try:
+            if isinstance(connection, ssl.SSLSocket):
+                cipher = connection.cipher() or ("", "", 0)
+                self.tls = (connection.version() or "", cipher[0])
+            here = connection.getsockname()
+            self.pynetdicom = _Requestor(self._entity())
+            self.pynetdicom.requestor.address_info = AddressInformation.from_tuple(here)
+            self.pynetdicom.acceptor.address_info = AddressInformation.from_tuple(there)
+            self._wire = Wire(self.pynetdicom, node, connection)
+        except BaseException:
+            connection.close()
+            raise
+        self.pynetdicom.set_socket(self._wire)
+        self.pynetdicom.name = f"dicomloom-{node.ae_title}"
+
+    def _entity(self) -> AE:
+        node = self.node
+        entity = AE(node.calling_ae_title)
+        entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        entity.acse_timeout = node.wait("acse")
+        entity.dimse_timeout = node.wait("dimse")
+        entity.network_timeout = node.idle_timeout
+        return entity
+
+    def _open(self, contexts: list[PresentationContext]) -> None:
+        """Ask for the association; return when it is open."""
+        assoc, node = self.pynetdicom, self.node
+        assoc.acceptor.ae_title = node.ae_title
+        assoc.requestor.ae_title = node.calling_ae_title
+        assoc.requestor.maximum_length = node.max_pdu
+        assoc.requestor.implementation_class_uid = assoc.ae.implementation_class_uid
+        assoc.requestor.implementation_version_name = assoc.ae.implementation_version_name
+        if node.username is not None:
+            assoc.requestor.add_negotiation_item(_identity(node.username, node.passcode))
+        assoc.requestor.requested_contexts = contexts
+        assoc.bind(evt.EVT_DATA_RECV, self._received)
+        assoc.bind(evt.EVT_PDU_SENT, self._sent)
+        assoc.bind(evt.EVT_DIMSE_SENT, self._asked)
+        assoc.bind(evt.EVT_DIMSE_RECV, self._answered)
+        self._begin = time.monotonic()
+        assoc.request()
+        if not assoc.is_established:
+            # An A-ASSOCIATE-AC that came and could not be used is kept nowhere.
+            usable = self._accepted and assoc.acceptor.primitive is not None
+            raise self._without_context(contexts) if usable else self.failure()
+        assoc.start()
+        self.contexts = tuple(
+            (context.context_id or 0, str(context.abstract_syntax), str(context.transfer_syntax[0]))
+            for context in assoc.accepted_contexts
+        )
+        self.refused = self._refused(contexts)
+        peer = assoc.acceptor
+        self.max_pdu_sent = peer.maximum_length or 0
+        self.implementation_class_uid = words.printable(str(peer.implementation_class_uid or ""))
+        self.implementation_version_name = words.printable(peer.implementation_version_name or "")
+
+    # The reactor's thread calls these.
+
+    def _received(self, event: evt.Event) -> None:
+        # The bytes: pynetdicom fails on codes that PS3.8 does not define.
+        data: bytes = event.data
+        if data[0] == _ACCEPT:
+            self._accepted = True
+        elif data[0] == _REJECT and len(data) >= 10:
+            names = self.node.ae_title, self.node.calling_ae_title
+            self._refuse(words.rejected(str(self.node), *names, data[7], data[8], data[9]))
+        elif data[0] == _ABORT and len(data) >= 10:
+            self._refuse(words.aborted(str(self.node), data[8], data[9], self._step))
+
+    def _refuse(self, error: NetworkError) -> None:
+        if not self._wire.leaving:
+            self._refusal = self._refusal or error
+
+    def _sent(self, event: evt.Event) -> None:
+        if isinstance(event.pdu, A_ABORT_RQ):
+            self._sent_abort.set()
+
+    def _asked(self, event: evt.Event) -> None:
+        name = type(event.message).__name__
+        if name.endswith("_RQ"):
+            number = event.message.command_set.get("MessageID")
+            self._wanted = name.replace("_RQ", "_RSP"), number
+
+    def _answered(self, event: evt.Event) -> None:
+        name = type(event.message).__name__
+        if name.endswith("_RSP"):
+            self._heard = name, event.message.command_set.get("MessageIDBeingRespondedTo")
+
+    def _without_context(self, contexts: list[PresentationContext]) -> NetworkError:
+        known = self._refusal or self._wire.fault
+        if known is not None:
+            return known
+        proposed = tuple(
+            (context.context_id or 0, str(context.abstract_syntax), tuple(context.transfer_syntax))
+            for context in contexts
+        )
+        answered = self._refused(contexts)
+        first = proposed[0][1]
+        said = ", ".join(sorted({meaning for _, _, meaning in answered}))
+        results = {result for _, result, _ in answered}
+        if results == {4}:
+            hint = "it takes none of the transfer syntaxes that were proposed: propose others"
+        elif results == {3}:
+            hint = "it does not offer this service, at least not to this AE title: see its settings"
+        else:
+            hint = "see its settings for this AE title, and its conformance statement"
+        what = f"{UID(first).name} ({first})"
+        if len(proposed) > 1:
+            what = f"any of {len(proposed)} presentation contexts, such as {what}"
+        error = NoAcceptedContext(
+            f"the peer does not accept {what}: {said}", node=str(self.node), hint=hint
+        )
+        error.proposed, error.answered = proposed, answered
+        return error
+
+    def _refused(
+        self, contexts: list[PresentationContext]
+    ) -> tuple[tuple[int, int | None, str], ...]:
+        results = {
+            context.context_id: context.result for context in self.pynetdicom.rejected_contexts
+        }
+        accepted = {number for number, _, _ in self.contexts}
+        refused = []
+        for number in (context.context_id or 0 for context in contexts):
+            if number not in accepted:
+                result = results.get(number)
+                meaning = "no answer" if result is None else words.CONTEXT_RESULTS.get(result)
+                refused.append((number, result, meaning or words.UNKNOWN))
+        return tuple(refused)
+
+    def failure(self) -> NetworkError:
+        """Return why there was no answer, or no association."""
+        known = self._refusal or self._wire.fault
+        if known is not None:
+            return known
+        node = self.node
+        if self._wire.ended and self._wire.received == 0:
+            hint = (
+                "some peers do this where they expect TLS, do not know this address or AE title, "
+                "or have too many associations; or another service listens on this port"
+            )
+            message = f"the peer closed the connection during {self._step}"
+            return failed(node, "closed", message, hint)
+        if self._wire.ended:
+            hint = "the peer or something between ended it: see its log; is its idle time short?"
+            message = f"the connection was closed during {self._step}"
+            return failed(node, "closed", message, hint)
+        step, kind = ("dimse", "dimse") if self._accepted else ("associate", "acse")
+        limit = node.wait(kind)
+        if time.monotonic() - self._begin < 0.9 * limit:
+            # It was not time that ended it, and the peer neither refused nor left.
+            return self._broken()
+        hint = "the peer takes connections but does not answer: is it stuck, or no DICOM node?"
+        return timed_out(node, step, limit, f"no answer to {self._step}", hint)
+
+    def _broken(self) -> ProtocolError:
+        return ProtocolError(
+            f"the peer's answer to {self._step} breaks the rules of PS3.7 or PS3.8",
+            node=str(self.node),
+            hint="see the log (--log-level debug), and ask for an update of the peer",
+        )
+
+    @contextlib.contextmanager
+    def during(self, operation: str) -> Iterator[Association]:
+        """Name what is being asked for, for the messages of failures; gives the engine.
+
+        Raises
+        ------
+        NetworkError
+            The association is not open any more; the exception says why.
+        """
+        self._step, self._begin = operation, time.monotonic()
+        self._wanted = self._heard = None
+        if not self.pynetdicom.is_established:
+            known = self._refusal or self._wire.fault
+            if known is None and self.pynetdicom.is_released:
+                hint = "ask for an association again, and see the log of the peer"
+                message = "the peer released the association"
+                raise failed(self.node, "closed", message, hint)
+            if known is None and not self._wire.ended:
+                limit = self.node.idle_timeout
+                hint = "use it sooner, or give a longer idle_timeout"
+                message = "the association was aborted here: nothing went over it"
+                raise timed_out(self.node, "idle", limit, message, hint)
+            raise self.failure()
+        yield self.pynetdicom
+
+    def check(self, answer: Dataset) -> None:
+        """Raise unless the answer of an engine's ``send_...`` is a success.
+
+        Raises
+        ------
+        StatusError
+            The status is another.
+        NetworkError
+            There was no answer; the exception says why.
+        """
+        if "Status" not in answer:
+            raise self.failure()
+        if self._heard != self._wanted:
+            raise self._broken()  # pynetdicom takes any answer for that of its request
+        if answer.Status:
+            comment = str(answer.get("ErrorComment") or "")
+            raise words.failed(str(self.node), self._step, answer.Status, comment)
+
+    def release(self) -> None:
+        """Release the association, and end all that belongs to it."""
+        try:
+            if self.pynetdicom.is_established:
+                self.pynetdicom.release()
+                if not self.pynetdicom.is_released:
+                    _LOGGER.warning("%s: the peer did not confirm the release", self.node)
+        finally:
+            self._end()
+
+    def abort(self) -> None:
+        """Abort the association, and end all that belongs to it."""
+        try:
+            if self.pynetdicom.is_established:
+                self.pynetdicom.abort(block=False)
+                end = time.monotonic() + 1
+                while self.pynetdicom.dul.is_alive() and time.monotonic() < end:
+                    if self._sent_abort.wait(0.01):
+                        break
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Leave no thread and no descriptor behind, whatever state there is."""
+        assoc = self.pynetdicom
+        assoc.dul.kill_dul()
+        self._wire.hang_up()
+        if assoc.dul.is_alive():
+            assoc.dul.join(_END)
+        assoc.kill()
+        if assoc.is_alive():
+            assoc.join(_END)
+        self._wire.discard()
+
+
+def _identity(username: str, passcode: str | None) -> UserIdentityNegotiation:
+    # PS3.7 D.3.3.7.1: 1 is a username, 2 one with a passcode.
+    item = UserIdentityNegotiation()
+    item.user_identity_type = 1 if passcode is None else 2
+    item.primary_field = username.encode()
+    if passcode is not None:
+        item.secondary_field = passcode.encode()
+    return item
+
+
+def _contexts(wanted: Sequence[Context]) -> list[PresentationContext]:
+    if not 1 <= len(wanted) <= _MOST_CONTEXTS:
+        raise ValueError(
+            f"expected 1 to {_MOST_CONTEXTS} presentation contexts (PS3.8 9.3.2), not {len(wanted)}"
+        )
+    made = []
+    for number, context in enumerate(wanted):
+        if isinstance(context, str):
+            fresh = build_context(context)
+        elif isinstance(context, tuple):
+            fresh = build_context(context[0], list(context[1]))
+        else:
+            fresh = build_context(context.abstract_syntax or "", list(context.transfer_syntax))
+        fresh.context_id = 2 * number + 1
+        made.append(fresh)
+    return made
+
+
+@contextlib.contextmanager
+def associate(node: Node | str, contexts: Sequence[Context]) -> Iterator[OpenAssociation]:
+    """Open an association; a context manager that gives an `OpenAssociation`.
+
+    Leaving the block releases the association; leaving it by an exception aborts it. After that
+    none of its threads and sockets are left.
+
+    Parameters
+    ----------
+    node : Node or str
+        The peer; a str is looked up as `Node.of` does.
+    contexts : sequence
+        What to propose, 1 to 128 presentation contexts: abstract syntax UIDs (for the
+        uncompressed transfer syntaxes), pairs of such a UID and transfer syntax UIDs, or
+        pynetdicom's PresentationContext.
+
+    Raises
+    ------
+    ConnectionFailed, TLSError, TimeoutExpired
+        There is no connection.
+    AssociationRejected, AssociationAborted, NoAcceptedContext, ProtocolError
+        There is no association.
+    NodeError
+        `node` is none, or a file of its tls fields is wrong.
+
+    Examples
+    --------
+    >>> from dicomloom.errors import ConnectionFailed
+    >>> try:
+    ...     with associate("PACS@127.0.0.1:1", ["1.2.840.10008.1.1"]) as association:
+    ...         association.contexts
+    ... except ConnectionFailed as error:
+    ...     error.reason
+    'refused'
+    """
+    proposed = _contexts(contexts)
+    association = OpenAssociation(Node.of(node) if isinstance(node, str) else node)
+    try:
+        association._open(proposed)
+        yield association
+    except BaseException:
+        association.abort()
+        raise
+    association.release()
