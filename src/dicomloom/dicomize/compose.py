@@ -12,7 +12,7 @@ from dicomloom.dicomize.identity import Identity
 from dicomloom.dicomize.sources import Planned, Shape, Still
 from dicomloom.dicomize.video.attributes import pixel_attributes
 from dicomloom.dicomize.video.stream import VideoStream
-from dicomloom.frames.output import new_uid
+from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -21,7 +21,7 @@ from dicomloom.errors import (
     PixelError,
     ReadError,
 )
-from dicomloom.frames.output import new_uid
+from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from dicomloom.dicomize.icc import srgb
 from dicomloom.errors import TagError
-from dicomloom.frames.output import new_uid
 from dicomloom.frames.template import PATIENT_AND_STUDY
+from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,7 +15,7 @@ from dicomloom.dicomize.kinds import kind_of
 from dicomloom.dicomize.sources import Planned, plan
 from dicomloom.dicomize.write import Made, syntax_named, write
 from dicomloom.errors import ConversionWarning, PixelError, UnsupportedError
-from dicomloom.frames.output import new_uid
+from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -16,6 +16,7 @@ from dicomloom._native import frames as _native
 from dicomloom.errors import CorruptError, NotDicomError
 from dicomloom.frames.sources import BytesSource, InflatedSource, Source
 from dicomloom.tags import format_tag
+from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -35,9 +36,6 @@ UNDEFINED = 0xFFFFFFFF
 ITEM = struct.pack("<HH", 0xFFFE, 0xE000)
 SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 
-# PS3.10 7.1: what a writer of files says of itself.
-IMPLEMENTATION_CLASS_UID = "2.25.179838442375286992724000219052219352557"
-IMPLEMENTATION_VERSION_NAME = "DICOMLOOM"
 _OWN_META = frozenset([0x00020000, 0x00020001, 0x00020010, 0x00020012, 0x00020013])
 
 # PS3.5 7.1.2: two reserved bytes and a 32-bit length.

@@ -22,17 +22,10 @@ from dicomloom.frames.instance import (
 from dicomloom.frames.pixels import put_layout
 from dicomloom.frames.selection import per_frame_items, select_frames
 from dicomloom.frames.syntaxes import IMPLICIT_LE, NATIVE
+from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-
-def new_uid() -> str:
-    """Return a UID that nobody else has: a random UUID (PS3.5 B.2)."""
-    number = int.from_bytes(os.urandom(16), "big")
-    number = number & ~(0xF << 76) | 4 << 76  # version 4
-    number = number & ~(0x3 << 62) | 2 << 62  # of RFC 4122
-    return f"2.25.{number}"
 
 
 class Output:

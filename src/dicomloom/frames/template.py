@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from dicomloom.errors import TagError
 from dicomloom.frames.header import PIXEL_TAGS, Header, header_of, read_object
-from dicomloom.frames.output import new_uid
 from dicomloom.frames.sources import FileSource, Source, StrPath
 from dicomloom.tags import keyword_hint
+from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
     from pydicom import Dataset

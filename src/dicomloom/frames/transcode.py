@@ -13,13 +13,14 @@ from dicomloom.codecs.registry import find
 from dicomloom.errors import DicomloomError, FrameError
 from dicomloom.frames.budget import budget
 from dicomloom.frames.header import MEDIA_STORAGE_UID
-from dicomloom.frames.output import Output, mark_derived, new_uid
+from dicomloom.frames.output import Output, mark_derived
 from dicomloom.frames.pipeline import Pipeline
 from dicomloom.frames.selection import select_frames
 from dicomloom.frames.sources import StrPath, open_source
 from dicomloom.frames.stored import StoredFrames
 from dicomloom.frames.syntaxes import NATIVE, UNCOMPRESSED
 from dicomloom.frames.writer import Coded
+from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
     from typing import TypeGuard

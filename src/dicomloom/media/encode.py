@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from dicomloom._native.dicom import find_keyword
 from dicomloom.errors import LimitError
-from dicomloom.frames.header import IMPLEMENTATION_CLASS_UID
 from dicomloom.media.records import DIRECTORY_CLASS
+from dicomloom.uids import IMPLEMENTATION_CLASS_UID
 
 _LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 _BINARY = {"US": "<H", "UL": "<L", "UV": "<Q"}

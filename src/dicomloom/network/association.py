@@ -20,10 +20,10 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
 from dicomloom.errors import NetworkError, NoAcceptedContext, ProtocolError
-from dicomloom.frames.header import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomloom.network import words
 from dicomloom.network.node import Node
 from dicomloom.network.wire import Reactor, Wire, connect, failed, timed_out
+from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _LOGGER = logging.getLogger("dicomloom.network")
 # PS3.8 9.3.1: types of PDUs.
