@@ -22,6 +22,11 @@ class Box(NamedTuple):
     end: int
 
 
+def named(kind: bytes) -> str:
+    """Return the type of a box for messages."""
+    return repr(kind.decode("latin-1"))
+
+
 class BoxFile:
     """A file whose boxes are walked where they lie."""
 
@@ -43,10 +48,10 @@ class BoxFile:
             elif size == 0:
                 size = end - start
             if size < head:
-                raise CorruptError(f"box {kind!r} claims {size} bytes", offset=start)
+                raise CorruptError(f"box {named(kind)} claims {size} bytes", offset=start)
             if size > end - start:
                 raise TruncatedError(
-                    f"box {kind!r} claims {size} bytes, {end - start} are there", offset=start
+                    f"box {named(kind)} claims {size} bytes, {end - start} are there", offset=start
                 )
             yield Box(kind, start, start + head, start + size)
             start += size
@@ -59,7 +64,7 @@ class BoxFile:
         """Read a table that begins `at` bytes into a box, in pieces."""
         if count * width > box.end - box.start - at:
             raise CorruptError(
-                f"box {box.kind!r} claims {count} entries, and has room for "
+                f"box {named(box.kind)} claims {count} entries, and has room for "
                 f"{max(0, box.end - box.start - at) // width}",
                 offset=box.start,
             )
