@@ -7,7 +7,7 @@ import datetime
 import struct
 from fractions import Fraction
 
-from dicomloom.dicomize.video.boxes import Box, BoxFile, parts
+from dicomloom.dicomize.video.boxes import Box, BoxFile, named, parts
 from dicomloom.dicomize.video.changes import Track, changes
 from dicomloom.dicomize.video.descriptors import read_descriptor
 from dicomloom.dicomize.video.elementary import CODINGS, Coding, Scanner
@@ -189,7 +189,7 @@ def _read_sizes(file: BoxFile, box: Box, track: _Track) -> int:
     if box.kind == b"stz2":
         width = each & 255
         if width not in (4, 8, 16) or count * width > 8 * (box.end - box.start - 12):
-            raise CorruptError(f"box {box.kind!r} claims {count} samples", offset=box.start)
+            raise CorruptError(f"box {named(box.kind)} claims {count} samples", offset=box.start)
         return 1 << int(width)  # at most
     if each:
         if each * count > file.size:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from dicomloom.dicomize.video.boxes import SMALL, Box, BoxFile, spans
+from dicomloom.dicomize.video.boxes import SMALL, Box, BoxFile, named, spans
 from dicomloom.dicomize.video.descriptors import find_descriptor
 from dicomloom.dicomize.video.location import is_full_box
 from dicomloom.dicomize.video.patches import Patch, freed, replaced
@@ -114,7 +114,7 @@ def _references(file: BoxFile, box: Box) -> Iterator[Patch]:
         if entry.kind == b"alis" and entry.end - entry.start == 4:
             yield replaced(entry.at + 4, b"url ")
         elif entry.kind not in (b"url ", b"urn "):
-            raise UnsupportedError(f"a data reference url, not {entry.kind!r}")
+            raise UnsupportedError(f"a data reference url, not {named(entry.kind)}")
 
 
 def _description(file: BoxFile, box: Box) -> Iterator[Patch]:
@@ -130,7 +130,7 @@ def _description(file: BoxFile, box: Box) -> Iterator[Patch]:
     elif kind == b"mp4a":
         yield replaced(box.start + 8, _sound_entry(entry))
     else:
-        raise UnsupportedError(f"samples that MP4 has, as avc1, hvc1 or mp4a, not {kind!r}")
+        raise UnsupportedError(f"samples that MP4 has, as avc1, hvc1 or mp4a, not {named(kind)}")
 
 
 def _video_entry(entry: bytes, offset: int) -> Iterator[Patch]:

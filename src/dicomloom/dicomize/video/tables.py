@@ -6,7 +6,7 @@ import itertools
 import struct
 from collections.abc import Iterator
 
-from dicomloom.dicomize.video.boxes import Box, BoxFile
+from dicomloom.dicomize.video.boxes import Box, BoxFile, named
 from dicomloom.errors import CorruptError
 
 
@@ -47,7 +47,7 @@ def _sizes(file: BoxFile, box: Box) -> Iterator[int]:
         return
     width = field & 255
     if width not in (4, 8, 16):
-        raise CorruptError(f"box {box.kind!r} has fields of {width} bits", offset=box.start)
+        raise CorruptError(f"box {named(box.kind)} has fields of {width} bits", offset=box.start)
     step = max(1, width // 8)
     for data in file.entries(box, 12, step, (count * width + 7) // 8 // step):
         if width == 4:
