@@ -67,6 +67,32 @@ STATUSES = {
     0xFE00: "Cancel",
 }
 UNKNOWN = "a code that PS3 does not define"
+# What to try where there are no codes.
+REFUSED_HINT = "nothing listens there: check that the peer runs, and its port"
+UNKNOWN_HOST_HINT = "check the name, or give the IP address"
+UNREACHABLE_HINT = "no way leads there: check the address, VPN, routes and firewalls"
+NO_CONNECTION_HINT = "check address and port; a firewall may swallow the connection"
+CLOSED_HINT = (
+    "some peers do this where they expect TLS, do not know this address or AE title, "
+    "or have too many associations; or another service listens on this port"
+)
+CUT_OFF_HINT = "the peer or something between ended it: see its log; is its idle time short?"
+SILENT_HINT = "the peer takes connections but does not answer: is it stuck, or no DICOM node?"
+
+
+def no_context_hint(results: set[int | None]) -> str:
+    """Return what to try where no presentation context was accepted, by their results.
+
+    Examples
+    --------
+    >>> no_context_hint({4})
+    'it takes none of the transfer syntaxes that were proposed: propose others'
+    """
+    if results == {4}:
+        return "it takes none of the transfer syntaxes that were proposed: propose others"
+    if results == {3}:
+        return "it does not offer this service, at least not to this AE title: see its settings"
+    return "see its settings for this AE title, and its conformance statement"
 
 
 def printable(text: str, limit: int = 200) -> str:
