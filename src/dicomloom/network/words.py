@@ -66,6 +66,37 @@ STATUSES = {
     0x0213: "Resource limitation",
     0xFE00: "Cancel",
 }
+# PS3.4: what single services answer besides; of the most digits that fit.
+SERVICE_STATUSES = {
+    "C-STORE": {
+        "A7": "Refused: Out of resources",
+        "A9": "Error: Data Set does not match SOP Class",
+        "C": "Error: Cannot understand",
+        "B000": "Warning: Coercion of data elements",
+        "B006": "Warning: Elements discarded",
+        "B007": "Warning: Data Set does not match SOP Class",
+    },
+    "C-FIND": {
+        "A7": "Refused: Out of resources",
+        "A9": "Error: Identifier does not match SOP Class",
+        "C": "Failed: Unable to process",
+    },
+    "C-MOVE": {
+        "A701": "Refused: Out of resources, unable to calculate number of matches",
+        "A702": "Refused: Out of resources, unable to perform sub-operations",
+        "A801": "Refused: Move destination unknown",
+        "A9": "Error: Identifier does not match SOP Class",
+        "B000": "Warning: Sub-operations complete, one or more failures",
+        "C": "Failed: Unable to process",
+    },
+    "C-GET": {
+        "A701": "Refused: Out of resources, unable to calculate number of matches",
+        "A702": "Refused: Out of resources, unable to perform sub-operations",
+        "A9": "Error: Identifier does not match SOP Class",
+        "B000": "Warning: Sub-operations complete, one or more failures",
+        "C": "Failed: Unable to process",
+    },
+}
 UNKNOWN = "a code that PS3 does not define"
 # What to try where there are no codes.
 REFUSED_HINT = "nothing listens there: check that the peer runs, and its port"
@@ -172,6 +203,20 @@ def aborted(node: str, source: int, reason: int, during: str) -> AssociationAbor
     return error
 
 
+def meaning_of(operation: str, status: int) -> str:
+    """Return what a DIMSE status means (PS3.7 C, and PS3.4 of the service).
+
+    Examples
+    --------
+    >>> meaning_of("C-MOVE", 0xA801), meaning_of("C-STORE", 0xA700)
+    ('Refused: Move destination unknown', 'Refused: Out of resources')
+    """
+    own = SERVICE_STATUSES.get(operation, {})
+    code = f"{status:04X}"
+    found = next((own[code[:size]] for size in (4, 3, 2, 1) if code[:size] in own), None)
+    return STATUSES.get(status) or found or UNKNOWN
+
+
 def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
     """Return the exception of a status that is no success.
 
@@ -183,9 +228,12 @@ def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
     hints = {
         0x0122: "the peer accepted the presentation context and refuses its service: see its log",
         0x0124: "the peer does not let this AE title or user do so",
+        0xA801: "the peer does not know the move destination: enter its AE title, address there",
         0x0213: "the peer lacks memory, disk or another resource: try again later",
     }
-    meaning = STATUSES.get(status, UNKNOWN)
+    meaning = meaning_of(operation, status)
+    if meaning.startswith("Refused: Out of resources"):
+        hints[status] = hints[0x0213]
     comment = printable(comment)
     said = f', "{comment}"' if comment else ""
     error = StatusError(

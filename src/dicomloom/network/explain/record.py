@@ -170,13 +170,13 @@ class LoggedAssociation:
     def _verdict(self) -> tuple[str, str]:
         if self.outcome == "rejected":
             return self._rejected()
-        if self.outcome == "aborted":
-            return self._aborted()
         if self.outcome == "no-context" or (self.refused and not self.accepted):
             results: set[int | None] = {context.result for context in self.contexts.values()}
             said = ", ".join(sorted({context.meaning for context in self.contexts.values()}))
             trouble = "no presentation context was accepted" + (f": {said}" if said else "")
             return trouble, words.no_context_hint(results)
+        if self.outcome == "aborted":
+            return self._aborted()
         if self.outcome == "not-connected":
             return self._with_error("there was no connection"), self._no_connection_hint()
         if self.outcome == "timed-out":
@@ -202,12 +202,11 @@ class LoggedAssociation:
 
     def _rejected(self) -> tuple[str, str]:
         result, source, reason = self.codes if len(self.codes) == 3 else (1, 1, 1)
-        called, calling = self.called_ae_title, self.calling_ae_title
+        called, calling = self.called_ae_title or "?", self.calling_ae_title or "?"
         found = words.rejected("", called, calling, result, source, reason)
         if self.by and self.by == self.role:
             return found.message.replace("the peer rejected", "this end rejected"), (
-                f'"{calling or "?"}" called "{called or "?"}": enter the pair here, or correct it '
-                "at the peer"
+                f'"{calling}" called "{called}": enter the pair here, or correct it at the peer'
             )
         return found.message, found.hint
 
@@ -217,6 +216,9 @@ class LoggedAssociation:
             return self._with_error("the association was aborted here"), hint
         source, reason = self.codes if len(self.codes) == 2 else (0, 0)
         found = words.aborted("", source, reason, "the association")
+        if not self.codes:
+            # The log does not tell.
+            return "the peer aborted, or closed the connection", found.hint
         return found.message, found.hint
 
     def _no_connection_hint(self) -> str:
