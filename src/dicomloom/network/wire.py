@@ -47,7 +47,14 @@ def timed_out(node: Node, step: str, waited: float, message: str, hint: str) -> 
     return error
 
 
-def _addresses(node: Node) -> list[tuple[int, Any]]:
+def addresses(node: Node) -> list[tuple[int, Any]]:
+    """Return the family and socket address of each address of a node's host.
+
+    Raises
+    ------
+    ConnectionFailed
+        There is no such host.
+    """
     try:
         found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -87,12 +94,12 @@ def connect(node: Node) -> tuple[socket.socket, Any]:
     limit = node.wait("connect")
     end = time.monotonic() + limit
     failure: OSError | None = None
-    addresses = _addresses(node)
-    for number, (family, where) in enumerate(addresses):
+    found = addresses(node)
+    for number, (family, where) in enumerate(found):
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
             # One that swallows what is sent to it leaves time for those after it.
-            share = (end - time.monotonic()) / (len(addresses) - number)
+            share = (end - time.monotonic()) / (len(found) - number)
             connection.settimeout(max(share, 0.001))
             connection.connect(where)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

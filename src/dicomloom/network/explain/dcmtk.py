@@ -247,7 +247,7 @@ def _service(talk: Talk, line: Line) -> bool:
     found = _SERVICE.match(line.text)
     if found is None or talk.brief is None or talk.draft is None:
         return False
-    if ": MsgID" in line.text or "(Status:" in line.text:
+    if "Request: MsgID" in line.text or "(Status:" in line.text:
         talk.draft.format = "pynetdicom"
     kind = "N" if found["verb"] in ("Create", "Set", "Action", "Delete", "Event Report") else "C"
     end = "RSP" if found["what"] == "Response" else "RQ"
