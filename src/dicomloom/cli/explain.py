@@ -112,15 +112,14 @@ def _lines(association: LoggedAssociation) -> Iterator[str]:
 
 
 def _explain_node(arguments: argparse.Namespace) -> int:
-    from dicomloom.errors import NodeError, ReadError
+    from dicomloom.errors import NodeError
+    from dicomloom.network.explain.run import not_found
     from dicomloom.network.explain.steps import diagnose
 
     try:
         node = network.node_of(arguments)
     except NodeError as error:
-        if "@" not in arguments.node and ("/" in arguments.node or "." in arguments.node):
-            raise ReadError("there is no such log", path=arguments.node) from error
-        raise
+        raise not_found(arguments.node, error) from error
     with network.logging_to_stderr(arguments.log_level):
         found = diagnose(node, arguments.other_titles)
     if arguments.json:

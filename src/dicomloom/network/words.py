@@ -134,6 +134,8 @@ def printable(text: str, limit: int = 200) -> str:
     >>> printable("BOT\x1b[2J")
     'BOT\\x1b[2J'
     """
+    if text.isprintable() and len(text) <= limit:
+        return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return shown if len(shown) <= limit else shown[:limit] + "..."
 

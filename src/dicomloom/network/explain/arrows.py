@@ -88,7 +88,7 @@ def _about(talk: Talk, line: Line, what: str) -> None:
         draft.peer = draft.peer or name(socket[1])
     if what.startswith("close Socket"):
         talk.finish()
-    elif "expired" in what or "timed out" in what or "Timeout" in what and line.serious:
+    elif "expired" in what or "timed out" in what or ("Timeout" in what and line.serious):
         draft.error(what)
         draft.ends("timed-out")
     elif "exception" in what.lower() and not draft.outcome:

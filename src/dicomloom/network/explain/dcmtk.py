@@ -20,7 +20,8 @@ _DUMP = re.compile(
 _SERVICE = re.compile(
     r"(?P<way>Sending|Received) (?:Final )?"
     r"(?P<verb>Echo|Store|Find|Move|Get|Create|Set|Action|Delete|Event Report) "
-    r"(?P<what>Request|Response|SCP)\b(?::? ?MsgID)?[^(]{0,40}(?:\((?:Status: )?(?P<status>[^()]*)\))?"
+    r"(?P<what>Request|Response|SCP)\b"
+    r"[^(]{0,40}(?:\((?:Status: )?(?P<status>[^()]*)\))?"
 )
 _PEER = re.compile(r"Association Received(?:: (?P<host>\S+)| \((?P<from>[^>]*) -> (?P<to>.*)\))?")
 _CONTEXT = re.compile(r"(\d{1,3})(?: \((.*)\))?")

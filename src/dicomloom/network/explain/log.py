@@ -49,7 +49,8 @@ _PREFIX = re.compile(
 _SERIOUS = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|fail|crit|[EF]:)")
 # A process, a thread, a connection; the names of loggers and levels are none.
 _KEYS = re.compile(
-    r"(?:pid|tid|thread|PID|TID)[=:# ]?\d+|\w*Thread[-@\w.]+|[\[(][^\[\]().]*\d[^\[\]().]*[\])]|\b\d+\b"
+    r"(?:pid|tid|thread|PID|TID)[=:# ]?\d+|\w{0,40}Thread[-@\w.]+"
+    r"|[\[(][^\[\]().]{0,100}[\])]|\b\d+\b"
 )
 _LEVELS = frozenset("TDIWEF")
 _HEX = re.compile(r"(?:[0-9a-f]{2}(?:\s+|$)){1,64}")
@@ -145,7 +146,9 @@ class Log:
         if known is None:
             if len(self._prefixes) >= 4096:
                 self._prefixes.clear()
-            known = " ".join(_KEYS.findall(tokens)), bool(_SERIOUS.search(tokens))
+            # A level in brackets is no name.
+            names = [word for word in _KEYS.findall(tokens) if any(map(str.isdigit, word))]
+            known = " ".join(names), bool(_SERIOUS.search(tokens))
             self._prefixes[tokens] = known
         line = Line(self.lines, time, known[0], known[1], found["text"].strip())
         return line, bool(time or tokens)
@@ -157,9 +160,9 @@ class Log:
             return True
         if self._dcm4che is not None and arrows.dcm4che_block(self._dcm4che, line.text):
             return True
-        if self._fo_dicom is not None and not prefixed:
-            if arrows.fo_dicom_block(self._fo_dicom, line.text):
-                return True
+        fo_dicom = None if prefixed else self._fo_dicom
+        if fo_dicom is not None and arrows.fo_dicom_block(fo_dicom, line.text):
+            return True
         if "->" in line.text or "<-" in line.text:
             if self._read_arrow(line):
                 return True
@@ -189,9 +192,9 @@ def _read_error(path: str, error: OSError) -> ReadError:
 def _open(path: str) -> TextIO:
     """Open a log as text, gzip and the encodings of Windows included; "-" is stdin."""
     if path == "-":
-        raw = cast(io.BufferedReader, os.fdopen(os.dup(sys.stdin.fileno()), "rb"))
+        raw = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     else:
-        raw = open(path, "rb")  # the text stream closes it
+        raw = open(path, "rb")  # noqa: SIM115 - the text stream closes it
     head = raw.peek(2)[:2]
     source: BinaryIO = raw
     if head == b"\x1f\x8b":

@@ -181,17 +181,19 @@ class LoggedAssociation:
             return self._with_error("there was no connection"), self._no_connection_hint()
         if self.outcome == "timed-out":
             return self._with_error("the other end did not answer in time"), words.SILENT_HINT
-        if self.failures:
-            (name, status), count = max(self.failures.items(), key=lambda item: item[1])
-            found = words.failed("", name.removesuffix("-RSP"), status, "")
-            times = f" ({count} times)" if count > 1 else ""
-            return found.message + times, found.hint
+        return self._failed() if self.failures else self._unexplained()
+
+    def _failed(self) -> tuple[str, str]:
+        (name, status), count = max(self.failures.items(), key=lambda item: item[1])
+        found = words.failed("", name.removesuffix("-RSP"), status, "")
+        return found.message + (f" ({count} times)" if count > 1 else ""), found.hint
+
+    def _unexplained(self) -> tuple[str, str]:
+        if self.outcome == "cut-off" and self.errors:
+            return self._with_error("the connection ended"), words.CUT_OFF_HINT
         if self.outcome == "cut-off":
-            trouble = "the log tells of no end" if not self.errors else "the connection ended"
-            return self._with_error(trouble), (
-                words.CUT_OFF_HINT
-                if self.errors
-                else "the process was stopped, still runs, or its log was cut; see the peer's log"
+            return "the log tells of no end", (
+                "the process was stopped, still runs, or its log was cut; see the peer's log"
             )
         if self.errors:
             return self.errors[0], "see the log around these lines, and that of the peer"

@@ -14,6 +14,13 @@ from dicomloom.network.node import Node
 _PATH = re.compile(r"[/\\]|\.(?:log|txt|gz|out)(?:\.\d+)?$", re.IGNORECASE)
 
 
+def not_found(text: str, error: NodeError) -> NodeError | ReadError:
+    """Return the exception of what is neither a log nor a node, by what it looks like."""
+    if "@" not in text and _PATH.search(text):
+        return ReadError("there is no such log", path=text)
+    return error
+
+
 class Explanation(NamedTuple):
     """What an exception means; `explain` of one gives it.
 
@@ -104,7 +111,5 @@ def explain(
     try:
         node = Node.of(path)
     except NodeError as error:
-        if "@" not in path and _PATH.search(path):
-            raise ReadError("there is no such log", path=path) from error
-        raise
+        raise not_found(path, error) from error
     return diagnose(node, other_titles)

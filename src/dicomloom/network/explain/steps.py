@@ -203,10 +203,12 @@ def _speaks_tls(node: Node) -> str:
     context.verify_mode = ssl.CERT_NONE
     try:
         where = (node.host, node.port)
-        with socket.create_connection(where, node.wait("connect")) as connection:
-            # The time-out is that of each read; a few make a handshake.
-            with context.wrap_socket(connection) as secured:
-                return secured.version() or ""
+        # The time-out is that of each read; a few make a handshake.
+        with (
+            socket.create_connection(where, node.wait("connect")) as connection,
+            context.wrap_socket(connection) as secured,
+        ):
+            return secured.version() or ""
     except ssl.SSLError as error:
         # An alert is TLS, too: it wants a certificate of ours, say.
         return "TLS" if "ALERT" in (error.reason or "") else ""
@@ -217,9 +219,7 @@ def _speaks_tls(node: Node) -> str:
 def _titles(node: Node, met: AssociationRejected) -> list[tuple[str, str]]:
     """Return pairs of calling and called AE titles to try, few of them."""
     calling, called = node.calling_ae_title, node.ae_title
-    cases = [
-        (calling, other) for other in (called.upper(), called.lower(), *_COMMON_CALLED)
-    ]
+    cases = [(calling, other) for other in (called.upper(), called.lower(), *_COMMON_CALLED)]
     callers = [(other, called) for other in (calling.upper(), called, *_COMMON_CALLING)]
     if met.source == 1 and met.reason == 7:
         pairs = cases
