@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import re
 import sys
 import zlib
@@ -49,7 +48,7 @@ _PREFIX = re.compile(
 _SERIOUS = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|fail|crit|[EF]:)")
 # A process, a thread, a connection; the names of loggers and levels are none.
 _KEYS = re.compile(
-    r"(?:pid|tid|thread|PID|TID)[=:# ]?\d+|\w{0,40}Thread[-@\w.]+"
+    r"(?:pid|tid|thread|PID|TID)[=:# ]?\d+|\w{0,40}Thread[-@\w.]+(?:\s\(\w+\))?"
     r"|[\[(][^\[\]().]{0,100}[\])]|\b\d+\b"
 )
 _LEVELS = frozenset("TDIWEF")
@@ -146,8 +145,12 @@ class Log:
         if known is None:
             if len(self._prefixes) >= 4096:
                 self._prefixes.clear()
-            # A level in brackets is no name.
-            names = [word for word in _KEYS.findall(tokens) if any(map(str.isdigit, word))]
+            # A level in brackets is no name; the threads of pynetdicom share associations.
+            names = [
+                word
+                for word in _KEYS.findall(tokens)
+                if any(map(str.isdigit, word)) and "Thread" not in word
+            ]
             known = " ".join(names), bool(_SERIOUS.search(tokens))
             self._prefixes[tokens] = known
         line = Line(self.lines, time, known[0], known[1], found["text"].strip())
@@ -163,9 +166,8 @@ class Log:
         fo_dicom = None if prefixed else self._fo_dicom
         if fo_dicom is not None and arrows.fo_dicom_block(fo_dicom, line.text):
             return True
-        if "->" in line.text or "<-" in line.text:
-            if self._read_arrow(line):
-                return True
+        if ("->" in line.text or "<-" in line.text) and self._read_arrow(line):
+            return True
         if not prefixed and self._dcm4che is not None:
             return False  # a stack trace, say
         talk = self._talk(line.key)
@@ -191,10 +193,8 @@ def _read_error(path: str, error: OSError) -> ReadError:
 
 def _open(path: str) -> TextIO:
     """Open a log as text, gzip and the encodings of Windows included; "-" is stdin."""
-    if path == "-":
-        raw = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    else:
-        raw = open(path, "rb")  # noqa: SIM115 - the text stream closes it
+    stdin = path == "-"
+    raw = open(sys.stdin.fileno() if stdin else path, "rb", closefd=not stdin)  # noqa: SIM115
     head = raw.peek(2)[:2]
     source: BinaryIO = raw
     if head == b"\x1f\x8b":

@@ -64,8 +64,9 @@ def explain(
 
     A verbose log of DCMTK, pynetdicom, dcm4che or fo-dicom, also gzipped, is read line by line;
     memory does not grow with it. Associations of several processes, threads or connections are
-    kept apart where the lines name them (by process, thread, or dcm4che's number); lines of
-    DCMTK and pynetdicom as they are by default name none.
+    kept apart where the lines name them: DCMTK's by process or thread (``%i``, ``%t`` of its
+    logger), dcm4che's by its number, fo-dicom's by AE title, pynetdicom's by process, not by
+    thread: several of its threads share an association. By default DCMTK and pynetdicom name none.
 
     A node is tried step by step: name, TCP, TLS, association, Verification, C-ECHO (PS3.4 A).
     After a failure it is tried whether TLS instead of plain, plain instead of TLS, or another AE
