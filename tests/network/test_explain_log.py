@@ -14,7 +14,7 @@ from pynetdicom import AE, evt
 
 from dicomloom import ReadError, TruncatedError, explain
 from dicomloom.network.explain.log import Log
-from network_peers import abort, accept, fake, free_port, program, reject
+from network_peers import abort, fake, free_port, program, reject
 from support import EXPLICIT_LE, peer
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -167,11 +167,11 @@ def test_no_connection_and_no_answer(tmp_path):
     with fake(lambda it: it.until_closed()) as port:
         log = said("echoscu", "-d", "-ta", "1", "-to", "1", "127.0.0.1", port)
     (silent,) = associations(tmp_path, log)
-    assert silent.outcome in ("timed-out", "not-connected")
-    assert silent.trouble
+    assert silent.outcome == "timed-out"
+    assert "is it stuck" in silent.hint
     with fake(lambda it: it.read_pdu() and None) as port:
         (closed,) = associations(tmp_path, said("echoscu", "-v", "127.0.0.1", port))
-    assert closed.outcome in ("aborted", "not-connected")
+    assert closed.outcome == "not-connected"
     assert "TLS" in closed.hint
 
 
@@ -201,17 +201,17 @@ def test_a_killed_program(tmp_path, image):
 
 def test_forks_are_kept_apart_by_their_number(tmp_path, image):
     (tmp_path / "logger.cfg").write_text(
-        "log4cplus.rootLogger = DEBUG, console\n"
-        "log4cplus.appender.console = log4cplus::ConsoleAppender\n"
-        "log4cplus.appender.console.logToStdErr = true\n"
-        "log4cplus.appender.console.layout = log4cplus::PatternLayout\n"
-        "log4cplus.appender.console.layout.ConversionPattern = "
+        "log4cplus.rootLogger = DEBUG, file\n"
+        "log4cplus.appender.file = log4cplus::FileAppender\n"
+        f"log4cplus.appender.file.File = {tmp_path / 'scp.log'}\n"
+        "log4cplus.appender.file.Append = true\n"
+        "log4cplus.appender.file.layout = log4cplus::PatternLayout\n"
+        "log4cplus.appender.file.layout.ConversionPattern = "
         "%D{%Y-%m-%d %H:%M:%S.%q} [%-5p] [%i] %m%n\n"
     )
     port = free_port()
     command = [peer("storescp"), "-lc", tmp_path / "logger.cfg", "--fork", "-od", tmp_path, port]
-    with (tmp_path / "scp.log").open("wb") as log:
-        process = subprocess.Popen(list(map(str, command)), stderr=log, stdout=log)
+    process = subprocess.Popen(list(map(str, command)))
     try:
         for _ in range(200):
             if said("echoscu", "-aet", "FIRST", "127.0.0.1", port) == b"":
@@ -251,7 +251,8 @@ entity.add_requested_context("1.2.840.10008.5.1.4.1.1.2")
 for called in sys.argv[3:]:
     association = entity.associate("127.0.0.1", int(sys.argv[1]), ae_title=called)
     if association.is_established:
-        association.send_c_echo()
+        if not association.send_c_echo():
+            continue
         association.send_c_store(dcmread(sys.argv[2]))
         association.abort() if called == "ABORT" else association.release()
 """
@@ -374,7 +375,9 @@ def test_dcm4che(tmp_path):
 
 def test_dcm4che_server_interleaved(tmp_path):
     def line(text):
-        return f"2024-05-01 10:00:00,000 INFO  [org.dcm4che3.net.Association] (EE-Thread-6) {text}\n"
+        return (
+            f"2024-05-01 10:00:00,000 INFO  [org.dcm4che3.net.Association] (EE-Thread-6) {text}\n"
+        )
 
     codes = "result: 1 - rejected-permanent, source: 1 - service-user, reason: 3 - calling"
     log = "".join(
@@ -608,19 +611,9 @@ def test_damaged_logs(tmp_path, verbose, seed):
     ["[", "(1", "a.", "1 ", "- ", "[1]", "x->", "(1)<-", "Thread-", "a b[1", "D: ", "=", "x "],
 )
 def test_no_line_takes_more_than_its_share(tmp_path, piece):
-    """Work is counted, not timed: eight times the lines are about eight times the calls.
-
-    A pattern that tries many ways would not end at all in lines such as these.
-    """
+    """A pattern that tries many ways would not end at all in lines such as these."""
     line = (piece * 4096)[:4095] + "\n"
     (tmp_path / "bad.log").write_text(line * 50)
     log = Log(str(tmp_path / "bad.log"))
-    begin = time.process_time()
     list(log)
     assert log.lines == 50
-    assert time.process_time() - begin < 20
-
-
-def test_accept_of_the_fake_is_what_the_others_read():
-    # The fakes' own answer, so that the tests above do not pass by an error of theirs.
-    assert accept()[0] == 2
