@@ -24,6 +24,21 @@ _SERVICE = re.compile(
     r"[^(]{0,40}(?:\((?:Status: )?(?P<status>[^()]*)\))?"
 )
 _PEER = re.compile(r"Association Received(?:: (?P<host>\S+)| \((?P<from>[^>]*) -> (?P<to>.*)\))?")
+NEGOTIATION = frozenset(["RQ", "AC"])
+_OTHER_FIELDS = (
+    "Proposed ",
+    "Accepted ",
+    "Our ",
+    "Their ",
+    "Requested ",
+    "User Identity",
+    "Application Context",
+    "Responding ",
+    "Presentation Context",
+    "SOP Class",
+    "Username",
+    "Password",
+)
 _CONTEXT = re.compile(r"(\d{1,3})(?: \((.*)\))?")
 # What dcmqrscp and storescp write of their own refusals; PS3.8 table 9-21.
 _REFUSALS = {
@@ -92,49 +107,51 @@ def _dump(talk: Talk, line: Line) -> bool:
 
 
 def _in_block(talk: Talk, line: Line) -> bool:
-    """Take a line of a dump; False where the dump has ended, or was cut."""
-    text, draft = line.text, talk.draft
-    if draft is None or line.serious:
+    """Take a line of a dump; False where it is none."""
+    text = line.text
+    if talk.draft is None or line.serious:
         talk.block = ""
         return False
     if text.startswith("=="):
         _close(talk)
         return False
+    if talk.block in NEGOTIATION:
+        return negotiated(talk, text)
+    field, colon, value = text.partition(":")
+    if colon:
+        talk.field(field.strip(), value.strip())
+    # Without a colon it is of another kind, in logs of several processes: for others to look at.
+    return bool(colon) or not text
+
+
+def negotiated(talk: Talk, text: str) -> bool:
+    """Take a line of the dump of an A-ASSOCIATE-RQ or -AC; False where it is none."""
+    draft, context = talk.draft, talk.context
+    if draft is None or text.startswith("=="):
+        return False
     if text.startswith("="):
         if talk.block == "RQ":
-            draft.propose(talk.context, text[1:])
+            draft.propose(context, text[1:])
         return True
-    field, colon, value = text.partition(":")
-    if not colon:
-        # A line of another kind, in logs of several processes: let others look at it.
-        return not text or talk.block in ("RQ", "AC")
-    field, value = field.strip(), value.strip()
-    if talk.block in ("RQ", "AC"):
-        _negotiated(talk, field, value)
-    else:
-        talk.field(field, value)
-    return True
-
-
-def _negotiated(talk: Talk, field: str, value: str) -> None:
-    draft, context = talk.draft, talk.context
-    if draft is None:
-        return
+    field, _, value = text.partition(":")
     if field == "Context ID":
-        found = _CONTEXT.match(value)
+        found = _CONTEXT.match(value.strip())
         talk.context = draft.context(int(found[1])) if found else None
         if found and talk.context is not None and talk.block == "AC":
             talk.context.result = context_result(found[2] or "")
     elif field == "Abstract Syntax":
-        if context is not None:
-            context.abstract_syntax = context.abstract_syntax or name(value.removeprefix("="))
+        if context is not None and not context.abstract_syntax:
+            context.abstract_syntax = name(value.strip().removeprefix("="))
     elif field == "Accepted Transfer Syntax":
         if context is not None:
-            context.transfer_syntax = name(value.removeprefix("="))
+            context.transfer_syntax = name(value.strip().removeprefix("="))
     elif field == "Calling Application Name":
         draft.calling_ae_title = draft.calling_ae_title or name(value)
     elif field == "Called Application Name":
         draft.called_ae_title = draft.called_ae_title or name(value)
+    else:
+        return not text or field.startswith(_OTHER_FIELDS)
+    return True
 
 
 def _close(talk: Talk) -> None:

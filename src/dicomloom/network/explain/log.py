@@ -158,13 +158,14 @@ class Log:
 
     def _read(self, text: str) -> bool:
         """Take what a line tells; returns whether it was understood."""
+        if text[:3] == "D: ":
+            # Nine lines of ten in a log of DCMTK's: without what others need.
+            talk = self._talks.get("")
+            dump = talk is not None and talk.block in dcmtk.NEGOTIATION
+            if talk is not None and dump and dcmtk.negotiated(talk, text[3:].strip()):
+                return True
         line, prefixed = self._split(text)
-        if not line.text:
-            return True
-        if self._dcm4che is not None and arrows.dcm4che_block(self._dcm4che, line.text):
-            return True
-        fo_dicom = None if prefixed else self._fo_dicom
-        if fo_dicom is not None and arrows.fo_dicom_block(fo_dicom, line.text):
+        if not line.text or self._follows(line, prefixed):
             return True
         if ("->" in line.text or "<-" in line.text) and self._read_arrow(line):
             return True
@@ -172,6 +173,13 @@ class Log:
             return False  # a stack trace, say
         talk = self._talk(line.key)
         return dcmtk.read(talk, line) or _HEX.fullmatch(line.text) is not None
+
+    def _follows(self, line: Line, prefixed: bool) -> bool:
+        """Take a line that belongs to a dump of dcm4che's or fo-dicom's."""
+        if self._dcm4che is not None and arrows.dcm4che_block(self._dcm4che, line.text):
+            return True
+        fo_dicom = None if prefixed else self._fo_dicom
+        return fo_dicom is not None and arrows.fo_dicom_block(fo_dicom, line.text)
 
     def _read_arrow(self, line: Line) -> bool:
         found = arrows.DCM4CHE.match(line.text)
