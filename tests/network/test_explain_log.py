@@ -1,83 +1,28 @@
-"""Logs that real programs write, excerpts in the formats of others, and logs that are damaged."""
+"""Logs that real programs write, and excerpts in the formats of others."""
 
-import gzip
 import random
 import re
 import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
 from pynetdicom import AE, evt
 
-from dicomloom import ReadError, TruncatedError, explain
-from dicomloom.network.explain.log import Log
+from explain_logs import CT, DCM4CHE, FO_DICOM, MR, Server, associations, said, write_image
 from network_peers import abort, fake, free_port, program, reject
 from support import EXPLICIT_LE, peer
-
-MR = "1.2.840.10008.5.1.4.1.1.4"
-CT = "1.2.840.10008.5.1.4.1.1.2"
-
-
-def associations(folder, text, name="some.log", **options):
-    path = folder / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(explain(path, **options))
-
-
-def said(name, *arguments):
-    """What a program writes, whether it does well or not."""
-    command = [peer(name), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, check=False, timeout=20).stderr
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory):
-    """A file that storescu sends."""
-    data_set = Dataset()
-    data_set.SOPClassUID, data_set.SOPInstanceUID = MR, "1.2.3.4"
-    data_set.PatientID = "1"
-    data_set.file_meta = FileMetaDataset()
-    data_set.file_meta.TransferSyntaxUID = EXPLICIT_LE
-    data_set.file_meta.MediaStorageSOPClassUID = MR
-    data_set.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-    path = tmp_path_factory.mktemp("image") / "mr.dcm"
-    data_set.save_as(path, enforce_file_format=True)
-    return path
-
-
-class Served:
-    """storescp with a log; `log` is what it wrote after the block."""
-
-    def __init__(self, folder, *options):
-        self.folder, self.options = folder, options
-        self.log = b""
-
-    def __enter__(self):
-        self.port = free_port()
-        self.path = self.folder / "scp.log"
-        command = [peer("storescp"), "-d", *self.options, "-od", self.folder, self.port]
-        with self.path.open("wb") as log:
-            self.process = subprocess.Popen(list(map(str, command)), stderr=log, stdout=log)
-        for _ in range(200):
-            if said("echoscu", "127.0.0.1", self.port) == b"":
-                break
-            time.sleep(0.02)
-        return self
-
-    def __exit__(self, *_):
-        time.sleep(0.1)
-        self.process.terminate()
-        self.process.wait(5)
-        self.log = self.path.read_bytes()
+    return write_image(tmp_path_factory.mktemp("image"))
 
 
 @pytest.mark.parametrize("verbose", ["-d", "-v"])
 def test_storescu_and_storescp(tmp_path, image, verbose):
-    with Served(tmp_path) as scp:
+    with Server(tmp_path) as scp:
         log = said("storescu", verbose, "-aet", "ME", "127.0.0.1", scp.port, image, image)
     (sent,) = associations(tmp_path, log)
     assert (sent.format, sent.role, sent.outcome) == ("DCMTK", "requestor", "released")
@@ -99,7 +44,7 @@ def test_storescu_and_storescp(tmp_path, image, verbose):
 
 
 def test_findscu_to_who_does_not_offer_it(tmp_path):
-    with Served(tmp_path) as scp:
+    with Server(tmp_path) as scp:
         log = said("findscu", "-d", "-S", "-k", "QueryRetrieveLevel=STUDY", "127.0.0.1", scp.port)
     (asked,) = associations(tmp_path, log)
     assert asked.outcome == "no-context"
@@ -148,7 +93,7 @@ def test_the_log_of_dcmqrscp(tmp_path):
 
 
 def test_aborts(tmp_path, image):
-    with Served(tmp_path) as scp:
+    with Server(tmp_path) as scp:
         log = said("storescu", "-d", "--abort", "127.0.0.1", scp.port, image)
     (ours,) = associations(tmp_path, log)
     assert (ours.outcome, ours.by) == ("aborted", "requestor")
@@ -329,41 +274,6 @@ def test_pynetdicom_refused_contexts_and_connection(tmp_path, image):
     assert "invalid-PDU-parameter-value" in one.trouble
 
 
-DCM4CHE = """\
-14:02:11,101 INFO  - Initiate connection from 0.0.0.0/0.0.0.0:0 to archive:11112
-14:02:11,120 INFO  - STORESCU->ARCHIVE(1) << A-ASSOCIATE-RQ
-14:02:11,121 DEBUG - A-ASSOCIATE-RQ[
-  calledAET: ARCHIVE
-  callingAET: STORESCU
-  PresentationContext[id: 1
-    as: 1.2.840.10008.5.1.4.1.1.2 - CT Image Storage
-    ts: 1.2.840.10008.1.2.1 - Explicit VR Little Endian
-    ts: 1.2.840.10008.1.2 - Implicit VR Little Endian
-  ]
-  PresentationContext[id: 3
-    as: 1.2.840.10008.5.1.4.1.1.4 - MR Image Storage
-    ts: 1.2.840.10008.1.2 - Implicit VR Little Endian
-  ]
-]
-14:02:11,130 INFO  - STORESCU->ARCHIVE(1) >> A-ASSOCIATE-AC
-14:02:11,131 DEBUG - A-ASSOCIATE-AC[
-  PresentationContext[id: 1
-    result: 0 - acceptance
-    ts: 1.2.840.10008.1.2.1 - Explicit VR Little Endian
-  ]
-  PresentationContext[id: 3
-    result: 3 - abstract-syntax-not-supported (provider rejection)
-    ts: 1.2.840.10008.1.2 - Implicit VR Little Endian
-  ]
-]
-14:02:11,140 INFO  - STORESCU->ARCHIVE(1) << 1:C-STORE-RQ[pcid=1, prior=0
-14:02:11,150 INFO  - STORESCU->ARCHIVE(1) >> 1:C-STORE-RSP[pcid=1, status=a700H
-14:02:11,160 INFO  - STORESCU->ARCHIVE(1) << A-RELEASE-RQ
-14:02:11,161 INFO  - STORESCU->ARCHIVE(1) >> A-RELEASE-RP
-14:02:11,162 INFO  - STORESCU->ARCHIVE(1): close Socket[addr=archive/10.0.0.5,port=11112]
-"""
-
-
 def test_dcm4che(tmp_path):
     (one,) = associations(tmp_path, DCM4CHE)
     assert (one.format, one.key, one.role) == ("dcm4che", "STORESCU->ARCHIVE(1)", "requestor")
@@ -413,39 +323,6 @@ def test_dcm4che_server_interleaved(tmp_path):
     assert found["CT3"].messages == {"C-STORE-RQ received": 1}
 
 
-FO_DICOM = """\
-[INFO] ARCHIVE -> Association request:
-Calling AE Title:       STATION
-Called AE Title:        ARCHIVE
-Remote host:            10.0.0.5
-Presentation Contexts:  2
-  Presentation Context:  1 [Proposed]
-       Abstract Syntax:  Verification SOP Class
-       Transfer Syntax:  Implicit VR Little Endian
-  Presentation Context:  3 [Proposed]
-       Abstract Syntax:  CT Image Storage
-       Transfer Syntax:  Explicit VR Little Endian
-[INFO] ARCHIVE <- Association accept:
-Calling AE Title:       STATION
-  Presentation Context:  1 [Accept]
-       Abstract Syntax:  Verification SOP Class
-       Transfer Syntax:  Implicit VR Little Endian
-  Presentation Context:  3 [RejectTransferSyntaxesNotSupported]
-       Abstract Syntax:  CT Image Storage
-[INFO] ARCHIVE -> C-Echo request [1]
-[INFO] ARCHIVE <- C-Echo response [1]: Success
-[INFO] ARCHIVE -> C-Store request [2]
-[INFO] ARCHIVE <- C-Store response [2]: Failure [0122: SOP class not supported]
-[INFO] ARCHIVE -> Association release request
-[INFO] ARCHIVE <- Association release response
-2024-05-01 10:00:00.1234|INFO|Net|CT1 <- Association request:
-Calling AE Title:       CT1
-Called AE Title:        WRONG
-2024-05-01 10:00:00.1235|INFO|Net|CT1 -> Association reject [result: Permanent; \
-source: ServiceUser; reason: CalledAENotRecognized]
-"""
-
-
 def test_fo_dicom(tmp_path):
     sent, rejected = associations(tmp_path, FO_DICOM)
     assert (sent.format, sent.role, sent.calling_ae_title) == ("fo-dicom", "requestor", "STATION")
@@ -477,149 +354,3 @@ def test_prefixes(tmp_path, prefix):
     found = associations(tmp_path, log)
     assert [a.outcome for a in found] == ["released"] * 2
     assert sum("77" in a.key for a in found) == sum("78" in a.key for a in found) == 1
-
-
-def test_gzip_and_utf16(tmp_path):
-    for name, data in {
-        "a.gz": gzip.compress(FO_DICOM.encode()),
-        "b": gzip.compress(FO_DICOM.encode()),
-        "c.log": FO_DICOM.replace("\n", "\r\n").encode("utf-16"),
-    }.items():
-        found = associations(tmp_path, data, name)
-        assert [a.outcome for a in found] == ["released", "rejected"]
-
-
-def test_a_gzip_stream_that_ends_early(tmp_path):
-    noise = random.Random(5).randbytes(1 << 16).hex()
-    data = gzip.compress((FO_DICOM + noise).encode())
-    for damaged in (data[: len(data) // 2], data[:-200] + bytes(200)):
-        (tmp_path / "a.gz").write_bytes(damaged)
-        found = []
-        with pytest.raises(TruncatedError, match="gzip") as caught:
-            found.extend(explain(tmp_path / "a.gz"))
-        assert caught.value.path == str(tmp_path / "a.gz")
-
-
-def test_what_cannot_be_read(tmp_path):
-    for path in (tmp_path, tmp_path / "absent.log"):
-        with pytest.raises(ReadError) as caught:
-            list(explain(path))
-        assert caught.value.path == str(path)
-    assert associations(tmp_path, "") == []
-
-
-def test_what_is_not_understood_is_counted(tmp_path):
-    (tmp_path / "a.log").write_bytes(b"\xff\xfe\x00hello\n" + FO_DICOM.encode() + b"\xc3\n?\n")
-    log = explain(tmp_path / "a.log")
-    list(log)
-    (tmp_path / "b.log").write_bytes(b"hello\n" + FO_DICOM.encode() + b"\xc3\n?\n")
-    log = explain(tmp_path / "b.log")
-    assert len(list(log)) == 2
-    assert (log.lines, log.not_understood) == (FO_DICOM.count("\n") + 3, 3)
-    assert log.counts == {"released": 1, "rejected": 1}
-
-
-def test_too_many_are_dropped(tmp_path):
-    lines = [f"ARCHIVE<-CT{n}({n}) >> A-ASSOCIATE-RQ\n" for n in range(50)]
-    found = associations(tmp_path, "".join(lines), most_open=10)
-    assert [a.outcome for a in found] == ["dropped"] * 40 + ["cut-off"] * 10
-    with pytest.raises(ValueError, match="most_open"):
-        explain(tmp_path / "some.log", most_open=0)
-
-
-def test_what_a_peer_sends_does_no_harm_in_a_terminal(tmp_path):
-    log = "I: Association Received (a\x1b[2Jb:M\x07E -> O\x1b[31m)\nE: so\x1b[2J\n"
-    (one,) = associations(tmp_path, log)
-    assert all(
-        text.isprintable() for text in (one.peer, one.calling_ae_title, one.trouble, *one.errors)
-    )
-    assert "\\x1b" in one.called_ae_title
-
-
-@pytest.fixture(scope="session")
-def verbose(tmp_path_factory, image):
-    """A log of storescp with two associations, 180 kB of text."""
-    folder = tmp_path_factory.mktemp("verbose")
-    with Served(folder) as scp:
-        for how in ((), ("--abort",)):
-            said("storescu", *how, "127.0.0.1", scp.port, image)
-    return scp.log.decode()
-
-
-def test_memory_does_not_grow(tmp_path, verbose):
-    peaks = []
-    for size in (1 << 19, 5 << 20):
-        path = tmp_path / "big.log"
-        path.write_text(verbose * (size // len(verbose) + 1))
-        tracemalloc.start()
-        count = sum(1 for _ in Log(str(path)))
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        assert count >= 2 * (size // len(verbose))
-    assert peaks[1] < peaks[0] + (256 << 10)
-    assert peaks[1] < 4 << 20
-
-
-def test_a_line_without_end_is_not_held(tmp_path):
-    path = tmp_path / "long.log"
-    path.write_bytes(b"I: Requesting Association\nE: " + b"x" * (20 << 20) + b"\nI: Releasing A")
-    tracemalloc.start()
-    (one,) = Log(str(path))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 2 << 20
-    assert one.last_line == 2
-    assert len(one.errors[0]) < 300
-
-
-def mangled(text, chance):
-    """Cut, doubled, swapped and broken lines."""
-    lines = text.splitlines(keepends=True)
-    for _ in range(len(lines) // 8):
-        at = chance.randrange(len(lines))
-        line = lines[at]
-        lines[at] = chance.choice(
-            [
-                "",
-                line * 2,
-                line[: chance.randrange(len(line) + 1)],
-                line[chance.randrange(len(line) + 1) :],
-                line.replace(":", chance.choice(["", "::", "\x00", "->", " << "])),
-                line.replace("1", chance.choice(["", "\u0661", "99999999999", "-1"])),
-                chance.choice(lines),
-                "".join(map(chr, chance.choices(range(1, 300), k=40))),
-                "[" * 300 + "(" * 300,
-            ]
-        )
-    return "".join(lines)
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_damaged_logs(tmp_path, verbose, seed):
-    chance = random.Random(seed)
-    part = verbose[: 30_000 + verbose[30_000:].index("\n")] + verbose[-4000:]
-    text = mangled(chance.choice([part, DCM4CHE * 20, FO_DICOM * 20]), chance)
-    path = tmp_path / "bad.log"
-    path.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
-    log = Log(str(path))
-    found = list(log)
-    assert log.lines <= text.count("\n") + 1
-    assert 0 <= log.not_understood <= log.lines
-    for one in found:
-        assert one.outcome
-        assert bool(one.trouble) == bool(one.hint)
-        assert 1 <= one.first_line <= one.last_line <= log.lines
-        assert isinstance(one.as_dict()["trouble"], str)
-
-
-@pytest.mark.parametrize(
-    "piece",
-    ["[", "(1", "a.", "1 ", "- ", "[1]", "x->", "(1)<-", "Thread-", "a b[1", "D: ", "=", "x "],
-)
-def test_no_line_takes_more_than_its_share(tmp_path, piece):
-    """A pattern that tries many ways would not end at all in lines such as these."""
-    line = (piece * 4096)[:4095] + "\n"
-    (tmp_path / "bad.log").write_text(line * 50)
-    log = Log(str(tmp_path / "bad.log"))
-    list(log)
-    assert log.lines == 50

@@ -95,10 +95,15 @@ def _about(talk: Talk, line: Line, what: str) -> None:
         draft.error(what)
 
 
-def dcm4che_block(talk: Talk, text: str) -> bool:
-    """Take a line of the dump of an A-ASSOCIATE-RQ or -AC; returns whether it was one."""
+def dcm4che_block(talk: Talk, text: str, prefixed: bool) -> bool:
+    """Take a line of the dump of an A-ASSOCIATE-RQ or -AC; returns whether it was one.
+
+    Only the first line of a dump has a time and a level before it (`prefixed`).
+    """
     draft = talk.draft
     begin = _DCM4CHE_BLOCK.match(text)
+    if prefixed and not begin:
+        talk.block = ""
     if draft is None or not (begin or talk.block):
         return False
     if begin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import re
@@ -86,7 +87,7 @@ class Log:
         self._prefixes: dict[str, tuple[str, bool]] = {}
 
     def __iter__(self) -> Iterator[LoggedAssociation]:
-        """Read the log; once.
+        """Read the log, each time from its beginning.
 
         Raises
         ------
@@ -95,6 +96,8 @@ class Log:
         TruncatedError
             Its gzip stream is damaged; what stands before was given.
         """
+        self.lines = self.not_understood = 0
+        self.counts = {}
         damage: Exception | None = None
         try:
             with _open(self.path) as file:
@@ -176,7 +179,7 @@ class Log:
 
     def _follows(self, line: Line, prefixed: bool) -> bool:
         """Take a line that belongs to a dump of dcm4che's or fo-dicom's."""
-        if self._dcm4che is not None and arrows.dcm4che_block(self._dcm4che, line.text):
+        if self._dcm4che is not None and arrows.dcm4che_block(self._dcm4che, line.text, prefixed):
             return True
         fo_dicom = None if prefixed else self._fo_dicom
         return fo_dicom is not None and arrows.fo_dicom_block(fo_dicom, line.text)
@@ -199,17 +202,19 @@ def _read_error(path: str, error: OSError) -> ReadError:
     return made
 
 
-def _open(path: str) -> TextIO:
+@contextlib.contextmanager
+def _open(path: str) -> Iterator[TextIO]:
     """Open a log as text, gzip and the encodings of Windows included; "-" is stdin."""
     stdin = path == "-"
-    raw = open(sys.stdin.fileno() if stdin else path, "rb", closefd=not stdin)  # noqa: SIM115
-    head = raw.peek(2)[:2]
-    source: BinaryIO = raw
-    if head == b"\x1f\x8b":
-        unpacked = gzip.GzipFile(fileobj=raw)
-        source, head = cast(BinaryIO, io.BufferedReader(unpacked, 1 << 20)), b""
-    encoding = "utf-16" if head in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    return io.TextIOWrapper(source, encoding=encoding, errors="replace", newline="\n")
+    with open(sys.stdin.fileno() if stdin else path, "rb", closefd=not stdin) as raw:
+        head = raw.peek(2)[:2]
+        source: BinaryIO = raw
+        if head == b"\x1f\x8b":
+            unpacked = gzip.GzipFile(fileobj=raw)
+            source, head = cast(BinaryIO, io.BufferedReader(unpacked, 1 << 20)), b""
+        encoding = "utf-16" if head in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+        with io.TextIOWrapper(source, encoding, errors="replace", newline="\n") as file:
+            yield file
 
 
 def _lines(file: TextIO) -> Iterator[str]:
