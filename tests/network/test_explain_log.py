@@ -92,6 +92,32 @@ def test_the_log_of_dcmqrscp(tmp_path):
     assert (well.outcome, well.called_ae_title, well.trouble) == ("released", "ARCHIVE", "")
 
 
+def test_statuses_in_words_only(tmp_path):
+    """As with -v; findscu, movescu and getscu have these."""
+    log = (
+        "I: Requesting Association\n"
+        "I: Sending Move Request (MsgID 1)\n"
+        "I: Received Move Response 1 (Pending: SubOperationsAreContinuing)\n"
+        "I: Received Final Move Response (Refused: MoveDestinationUnknown)\n"
+        "I: Releasing Association\n"
+        "I: Requesting Association\n"
+        "I: Received Final Find Response (Failed: Whatever)\n"
+        "I: Releasing Association\n"
+    )
+    move, find = associations(tmp_path, log)
+    assert move.messages == {"C-MOVE-RQ sent": 1, "C-MOVE-RSP received": 2}
+    assert move.failures == {("C-MOVE-RSP", 0xA801): 1}
+    assert "enter its AE title" in move.hint
+    assert find.trouble == "C-FIND-RSP: Failed: Whatever"
+
+
+def test_what_is_sent_without_a_context(tmp_path, image):
+    with fake(lambda it: it.accept(results=((1, 0),)) and it.read_pdu()) as port:
+        (one,) = associations(tmp_path, said("storescu", "-v", "127.0.0.1", port, image))
+    assert "presentation context" in one.trouble.lower()
+    assert "conformance statement" in one.hint
+
+
 def test_aborts(tmp_path, image):
     with Server(tmp_path) as scp:
         log = said("storescu", "-d", "--abort", "127.0.0.1", scp.port, image)

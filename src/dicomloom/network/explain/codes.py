@@ -20,6 +20,12 @@ _STATUS_WORDS = {
     "warningcoercionofdataelements": 0xB000,
     "warningdatasetdoesnotmatchsopclass": 0xB007,
     "warningelementsdiscarded": 0xB006,
+    "refusedoutofresourcesnumberofmatches": 0xA701,
+    "refusedoutofresourcessuboperations": 0xA702,
+    "refusedmovedestinationunknown": 0xA801,
+    "failedidentifierdoesnotmatchsopclass": 0xA900,
+    "failedunabletoprocess": 0xC000,
+    "warningsuboperationscompleteoneormorefailures": 0xB000,
 }
 
 
@@ -100,14 +106,16 @@ def status_of(text: str) -> int | None:
     --------
     >>> status_of("0xA700 - Failure"), status_of("Success"), status_of("ff00H")
     (42752, 0, 65280)
-    >>> status_of("Failure [0122: SOP Class Not Supported]")
-    290
+    >>> status_of("Failure [0122: SOP Class Not Supported]"), status_of("Refused: Something")
+    (290, None)
     """
     text = text.strip()
     found = _STATUS.match(text) or _STATUS.search(text, max(text.find("["), 0))
     if found and (found[0][0] in "0[" or found.start() == 0):
         return int(found[1], 16)
-    return _STATUS_WORDS.get(_plain(text))
+    # "Pending: matches are continuing", say: what stands after the colon adds nothing.
+    found_words = _STATUS_WORDS.get(_plain(text))
+    return _STATUS_WORDS.get(_plain(text.partition(":")[0])) if found_words is None else found_words
 
 
 def is_failure(status: int) -> bool:

@@ -24,6 +24,8 @@ _SERVICE = re.compile(
     r"[^(]{0,40}(?:\((?:Status: )?(?P<status>[^()]*)\))?"
 )
 _PEER = re.compile(r"Association Received(?:: (?P<host>\S+)| \((?P<from>[^>]*) -> (?P<to>.*)\))?")
+# Statuses of which DCMTK wrote the words only.
+_FAILURES = ("Refused", "Failed", "Failure", "Error", "Unknown")
 NEGOTIATION = frozenset(["RQ", "AC"])
 _OTHER_FIELDS = (
     "Proposed ",
@@ -270,7 +272,10 @@ def _service(talk: Talk, line: Line) -> bool:
     kind = "N" if found["verb"] in ("Create", "Set", "Action", "Delete", "Event Report") else "C"
     end = "RSP" if found["what"] == "Response" else "RQ"
     message = f"{kind}-{found['verb'].upper().replace(' ', '-')}-{end}"
-    status = status_of(found["status"]) if end == "RSP" and found["status"] else None
+    said = found["status"] if end == "RSP" else None
+    status = status_of(said) if said else None
+    if said and status is None and said.startswith(_FAILURES):
+        talk.draft.error(f"{message}: {said}")
     direction = "sent" if found["way"] == "Sending" else "received"
     talk.brief.count(message, direction, status)
     return True

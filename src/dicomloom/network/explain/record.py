@@ -196,8 +196,15 @@ class LoggedAssociation:
                 "the process was stopped, still runs, or its log was cut; see the peer's log"
             )
         if self.errors:
-            return self.errors[0], "see the log around these lines, and that of the peer"
+            hint = "see the log around these lines, and that of the peer"
+            return self.errors[0], self._context_hint() or hint
         return "", ""
+
+    def _context_hint(self) -> str:
+        """Return what to try where an object had no presentation context, else ""."""
+        if not any("presentation context" in error.lower() for error in self.errors):
+            return ""
+        return words.no_context_hint({context.result for context in self.refused})
 
     def _with_error(self, trouble: str) -> str:
         return f"{trouble}: {self.errors[0]}" if self.errors else trouble
@@ -214,7 +221,7 @@ class LoggedAssociation:
 
     def _aborted(self) -> tuple[str, str]:
         if self.by and self.by == self.role:
-            hint = "this end did so: the errors before tell why"
+            hint = self._context_hint() or "this end did so: the errors before tell why"
             return self._with_error("the association was aborted here"), hint
         source, reason = self.codes if len(self.codes) == 2 else (0, 0)
         found = words.aborted("", source, reason, "the association")
