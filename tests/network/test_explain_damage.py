@@ -46,6 +46,7 @@ def test_reading_again_begins_anew_and_leaves_no_file_open(tmp_path):
     assert (log.lines, log.counts) == (FO_DICOM.count("\n"), {"released": 1, "rejected": 1})
     next(iter(log))
     assert descriptors() == before
+    assert len(list(log)) == 2
 
 
 def test_what_cannot_be_read(tmp_path):

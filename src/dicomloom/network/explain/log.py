@@ -98,6 +98,9 @@ class Log:
         """
         self.lines = self.not_understood = 0
         self.counts = {}
+        self._talks.clear()
+        self._finished.clear()
+        self._dcm4che = self._fo_dicom = None
         damage: Exception | None = None
         try:
             with _open(self.path) as file:
@@ -154,8 +157,9 @@ class Log:
                 for word in _KEYS.findall(tokens)
                 if any(map(str.isdigit, word)) and "Thread" not in word
             ]
-            known = " ".join(names), bool(_SERIOUS.search(tokens))
-            self._prefixes[tokens] = known
+            known = " ".join(names)[:200], bool(_SERIOUS.search(tokens))
+            if len(tokens) <= 200:
+                self._prefixes[tokens] = known
         line = Line(self.lines, time, known[0], known[1], found["text"].strip())
         return line, bool(time or tokens)
 
