@@ -33,6 +33,7 @@ _PACKAGES = {
     "djxl": "libjxl-tools",
     "echoscu": "dcmtk",
     "ffprobe": "ffmpeg",
+    "findscu": "dcmtk",
     "gdcmconv": "libgdcm-tools",
     "gdcmdump": "libgdcm-tools",
     "gdcmgendir": "libgdcm-tools",

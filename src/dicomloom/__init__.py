@@ -3,8 +3,9 @@
 `scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
 `FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
 pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
-pixels lie; `DicomDir` makes and reads media; `echo` and `associate` talk to other nodes. Importing
-the package loads nothing else: names are looked up when they are first used (PEP 562).
+pixels lie; `DicomDir` makes and reads media; `echo` and `associate` talk to other nodes,
+`explain` tells why that fails. Importing the package loads nothing else: names are looked up when
+they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from dicomloom.media.tree import DicomDir
     from dicomloom.network.association import OpenAssociation, associate
     from dicomloom.network.echo import EchoResult, echo
+    from dicomloom.network.explain.run import explain
     from dicomloom.network.node import Node
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
@@ -85,6 +87,7 @@ _HOMES = {
     "Node": "dicomloom.network.node",
     "EchoResult": "dicomloom.network.echo",
     "echo": "dicomloom.network.echo",
+    "explain": "dicomloom.network.explain.run",
     "OpenAssociation": "dicomloom.network.association",
     "associate": "dicomloom.network.association",
     "ConversionWarning": "dicomloom.errors",
@@ -157,6 +160,7 @@ __all__ = [
     "associate",
     "dicomize",
     "echo",
+    "explain",
     "extract",
     "index",
     "read_tags",

@@ -530,7 +530,7 @@ def test_all_addresses_of_a_host_are_tried(monkeypatch):
     with fake(lambda peer: peer.read_pdu() and peer.send(reject(1, 1, 7))) as port:
         with monkeypatch.context() as patch, pytest.raises(AssociationRejected):
             places = [(socket.AF_INET6, ("::1", port, 0, 0)), (socket.AF_INET, ("127.0.0.1", port))]
-            patch.setattr("dicomloom.network.wire._addresses", lambda node: places)
+            patch.setattr("dicomloom.network.wire.addresses", lambda node: places)
             echo(Node(f"PEER@two.addresses:{port}"))
 
 

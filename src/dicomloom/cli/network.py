@@ -27,9 +27,11 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="the TOML file with nodes")
 
 
-def add_node(parser: argparse.ArgumentParser) -> None:
+def add_node(
+    parser: argparse.ArgumentParser, metavar: str = "NODE", text: str = "AET@host:port or a name"
+) -> None:
     """NODE, and the options that change how it is talked to."""
-    parser.add_argument("node", metavar="NODE", help="AET@host:port or a name")
+    parser.add_argument("node", metavar=metavar, help=text)
     add_config(parser)
     parser.add_argument("--calling-ae", metavar="AET", help="what to call ourselves")
     parser.add_argument(

@@ -187,13 +187,7 @@ class OpenAssociation:
         answered = self._refused(contexts)
         first = proposed[0][1]
         said = ", ".join(sorted({meaning for _, _, meaning in answered}))
-        results = {result for _, result, _ in answered}
-        if results == {4}:
-            hint = "it takes none of the transfer syntaxes that were proposed: propose others"
-        elif results == {3}:
-            hint = "it does not offer this service, at least not to this AE title: see its settings"
-        else:
-            hint = "see its settings for this AE title, and its conformance statement"
+        hint = words.no_context_hint({result for _, result, _ in answered})
         what = f"{UID(first).name} ({first})"
         if len(proposed) > 1:
             what = f"any of {len(proposed)} presentation contexts, such as {what}"
@@ -225,23 +219,18 @@ class OpenAssociation:
             return known
         node = self.node
         if self._wire.ended and self._wire.received == 0:
-            hint = (
-                "some peers do this where they expect TLS, do not know this address or AE title, "
-                "or have too many associations; or another service listens on this port"
-            )
             message = f"the peer closed the connection during {self._step}"
-            return failed(node, "closed", message, hint)
+            return failed(node, "closed", message, words.CLOSED_HINT)
         if self._wire.ended:
-            hint = "the peer or something between ended it: see its log; is its idle time short?"
             message = f"the connection was closed during {self._step}"
-            return failed(node, "closed", message, hint)
+            return failed(node, "closed", message, words.CUT_OFF_HINT)
         step, kind = ("dimse", "dimse") if self._accepted else ("associate", "acse")
         limit = node.wait(kind)
         if time.monotonic() - self._begin < 0.9 * limit:
             # It was not time that ended it, and the peer neither refused nor left.
             return self._broken()
-        hint = "the peer takes connections but does not answer: is it stuck, or no DICOM node?"
-        return timed_out(node, step, limit, f"no answer to {self._step}", hint)
+        message = f"no answer to {self._step}"
+        return timed_out(node, step, limit, message, words.SILENT_HINT)
 
     def _broken(self) -> ProtocolError:
         return ProtocolError(

@@ -195,10 +195,22 @@ class Node:
         >>> Node("PACS@pacs:104").replace(timeout=2).timeout
         2
         """
-        kept = {
+        return Node(str(self), **self._settings() | changes)
+
+    def renamed(self, address: str, calling_ae_title: str) -> Node:
+        """Return a node with the same settings at another address, called by another title.
+
+        Examples
+        --------
+        >>> str(Node("PACS@pacs:104", timeout=2).renamed("OTHER@pacs:104", "ME"))
+        'OTHER@pacs:104'
+        """
+        return Node(address, **self._settings() | {"calling_ae_title": calling_ae_title})
+
+    def _settings(self) -> dict[str, Any]:
+        return {
             item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.init
         }
-        return Node(str(self), **kept | changes)
 
     @classmethod
     def of(cls, text: str, config: str | None = None) -> Node:

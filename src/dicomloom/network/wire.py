@@ -18,9 +18,8 @@ from pynetdicom.pdu_primitives import A_P_ABORT
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from dicomloom.errors import ConnectionFailed, NetworkError, ProtocolError, TimeoutExpired
-from dicomloom.network import tls
+from dicomloom.network import tls, words
 from dicomloom.network.node import Node
-from dicomloom.network.words import printable
 
 _LOGGER = logging.getLogger("dicomloom.network")
 # PS3.8 9.3.1: what a PDU begins with.
@@ -48,25 +47,29 @@ def timed_out(node: Node, step: str, waited: float, message: str, hint: str) -> 
     return error
 
 
-def _addresses(node: Node) -> list[tuple[int, Any]]:
+def addresses(node: Node) -> list[tuple[int, Any]]:
+    """Return the family and socket address of each address of a node's host.
+
+    Raises
+    ------
+    ConnectionFailed
+        There is no such host.
+    """
     try:
         found = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        words = error.strerror if isinstance(error, OSError) else str(error)
-        hint = "check the name, or give the IP address"
-        message = f"cannot find the host {node.host}: {words}"
-        raise failed(node, "unknown-host", message, hint) from error
+        about = error.strerror if isinstance(error, OSError) else str(error)
+        message = f"cannot find the host {node.host}: {about}"
+        raise failed(node, "unknown-host", message, words.UNKNOWN_HOST_HINT) from error
     return [(family, where) for family, _, _, _, where in found]
 
 
 def _explain(node: Node, error: OSError) -> ConnectionFailed:
     message = f"cannot connect: {error.strerror or error}"
     if error.errno == errno.ECONNREFUSED:
-        hint = "nothing listens there: check that the peer runs, and its port"
-        return failed(node, "refused", message, hint)
+        return failed(node, "refused", message, words.REFUSED_HINT)
     if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN):
-        hint = "no way leads there: check the address, VPN, routes and firewalls"
-        return failed(node, "unreachable", message, hint)
+        return failed(node, "unreachable", message, words.UNREACHABLE_HINT)
     return failed(node, "system", message, "check the address and this machine's network")
 
 
@@ -91,12 +94,12 @@ def connect(node: Node) -> tuple[socket.socket, Any]:
     limit = node.wait("connect")
     end = time.monotonic() + limit
     failure: OSError | None = None
-    addresses = _addresses(node)
-    for number, (family, where) in enumerate(addresses):
+    found = addresses(node)
+    for number, (family, where) in enumerate(found):
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
             # One that swallows what is sent to it leaves time for those after it.
-            share = (end - time.monotonic()) / (len(addresses) - number)
+            share = (end - time.monotonic()) / (len(found) - number)
             connection.settimeout(max(share, 0.001))
             connection.connect(where)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -113,7 +116,7 @@ def connect(node: Node) -> tuple[socket.socket, Any]:
         return connection, where
     assert failure is not None
     if isinstance(failure, TimeoutError):
-        hint = "check address and port; a firewall may swallow the connection"
+        hint = words.NO_CONNECTION_HINT
         raise timed_out(node, "connect", limit, "no connection", hint) from failure
     raise _explain(node, failure) from failure
 
@@ -352,7 +355,7 @@ class Wire(AssociationSocket):
         if header[0] in (0x15, 0x16) and header[1] == 3:
             hint = "turn TLS on (tls = true, --tls), or ask for the port without"
             return failed(self._node, "tls", "the peer speaks TLS on this port", hint)
-        shown = printable(header.decode("latin-1"))
+        shown = words.printable(header.decode("latin-1"))
         hint = "another service listens on this port: ask for the DICOM port of the peer"
         message = f'the peer does not speak DICOM: it began with "{shown}"'
         return failed(self._node, "not-dicom", message, hint)

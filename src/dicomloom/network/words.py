@@ -66,7 +66,64 @@ STATUSES = {
     0x0213: "Resource limitation",
     0xFE00: "Cancel",
 }
+# PS3.4: what single services answer besides; of the most digits that fit.
+SERVICE_STATUSES = {
+    "C-STORE": {
+        "A7": "Refused: Out of resources",
+        "A9": "Error: Data Set does not match SOP Class",
+        "C": "Error: Cannot understand",
+        "B000": "Warning: Coercion of data elements",
+        "B006": "Warning: Elements discarded",
+        "B007": "Warning: Data Set does not match SOP Class",
+    },
+    "C-FIND": {
+        "A7": "Refused: Out of resources",
+        "A9": "Error: Identifier does not match SOP Class",
+        "C": "Failed: Unable to process",
+    },
+    "C-MOVE": {
+        "A701": "Refused: Out of resources, unable to calculate number of matches",
+        "A702": "Refused: Out of resources, unable to perform sub-operations",
+        "A801": "Refused: Move destination unknown",
+        "A9": "Error: Identifier does not match SOP Class",
+        "B000": "Warning: Sub-operations complete, one or more failures",
+        "C": "Failed: Unable to process",
+    },
+    "C-GET": {
+        "A701": "Refused: Out of resources, unable to calculate number of matches",
+        "A702": "Refused: Out of resources, unable to perform sub-operations",
+        "A9": "Error: Identifier does not match SOP Class",
+        "B000": "Warning: Sub-operations complete, one or more failures",
+        "C": "Failed: Unable to process",
+    },
+}
 UNKNOWN = "a code that PS3 does not define"
+# What to try where there are no codes.
+REFUSED_HINT = "nothing listens there: check that the peer runs, and its port"
+UNKNOWN_HOST_HINT = "check the name, or give the IP address"
+UNREACHABLE_HINT = "no way leads there: check the address, VPN, routes and firewalls"
+NO_CONNECTION_HINT = "check address and port; a firewall may swallow the connection"
+CLOSED_HINT = (
+    "some peers do this where they expect TLS, do not know this address or AE title, "
+    "or have too many associations; or another service listens on this port"
+)
+CUT_OFF_HINT = "the peer or something between ended it: see its log; is its idle time short?"
+SILENT_HINT = "the peer takes connections but does not answer: is it stuck, or no DICOM node?"
+
+
+def no_context_hint(results: set[int | None]) -> str:
+    """Return what to try where no presentation context was accepted, by their results.
+
+    Examples
+    --------
+    >>> no_context_hint({4})
+    'it takes none of the transfer syntaxes that were proposed: propose others'
+    """
+    if results == {4}:
+        return "it takes none of the transfer syntaxes that were proposed: propose others"
+    if results == {3}:
+        return "it does not offer this service, at least not to this AE title: see its settings"
+    return "see its settings for this AE title, and its conformance statement"
 
 
 def printable(text: str, limit: int = 200) -> str:
@@ -77,6 +134,8 @@ def printable(text: str, limit: int = 200) -> str:
     >>> printable("BOT\x1b[2J")
     'BOT\\x1b[2J'
     """
+    if text.isprintable() and len(text) <= limit:
+        return text
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return shown if len(shown) <= limit else shown[:limit] + "..."
 
@@ -146,6 +205,20 @@ def aborted(node: str, source: int, reason: int, during: str) -> AssociationAbor
     return error
 
 
+def meaning_of(operation: str, status: int) -> str:
+    """Return what a DIMSE status means (PS3.7 C, and PS3.4 of the service).
+
+    Examples
+    --------
+    >>> meaning_of("C-MOVE", 0xA801), meaning_of("C-STORE", 0xA700)
+    ('Refused: Move destination unknown', 'Refused: Out of resources')
+    """
+    own = SERVICE_STATUSES.get(operation, {})
+    code = f"{status:04X}"
+    found = next((own[code[:size]] for size in (4, 3, 2, 1) if code[:size] in own), None)
+    return STATUSES.get(status) or found or UNKNOWN
+
+
 def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
     """Return the exception of a status that is no success.
 
@@ -157,9 +230,12 @@ def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
     hints = {
         0x0122: "the peer accepted the presentation context and refuses its service: see its log",
         0x0124: "the peer does not let this AE title or user do so",
+        0xA801: "the peer does not know the move destination: enter its AE title, address there",
         0x0213: "the peer lacks memory, disk or another resource: try again later",
     }
-    meaning = STATUSES.get(status, UNKNOWN)
+    meaning = meaning_of(operation, status)
+    if meaning.startswith("Refused: Out of resources"):
+        hints[status] = hints[0x0213]
     comment = printable(comment)
     said = f', "{comment}"' if comment else ""
     error = StatusError(
