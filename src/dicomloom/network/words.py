@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dicomloom.errors import AssociationAborted, AssociationRejected, StatusError
 
 # PS3.8 table 9-21.
@@ -66,6 +68,11 @@ STATUSES = {
     0x0213: "Resource limitation",
     0xFE00: "Cancel",
 }
+# PS3.4 C.4.1.1.4 and K.4.1.1.4.
+FIND_STATUSES = {
+    0xA700: "Refused: out of resources",
+    0xA900: "Identifier does not match SOP Class",
+} | dict.fromkeys(range(0xC000, 0xD000), "Unable to process")
 UNKNOWN = "a code that PS3 does not define"
 
 
@@ -146,8 +153,16 @@ def aborted(node: str, source: int, reason: int, during: str) -> AssociationAbor
     return error
 
 
-def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
+def failed(
+    node: str,
+    operation: str,
+    status: int,
+    comment: str,
+    meanings: Mapping[int, str] = STATUSES,
+) -> StatusError:
     """Return the exception of a status that is no success.
+
+    `meanings` has the codes of the service, which come before those of PS3.7.
 
     Examples
     --------
@@ -155,11 +170,14 @@ def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
     'SOP Class not supported'
     """
     hints = {
+        0xA700: "the peer has not what it takes to answer: ask for less, or try again later",
+        0xA900: "the peer does not take these keys at this level: see its conformance statement",
+        0xFE00: "the peer ended it: not by our wish; see its log",
         0x0122: "the peer accepted the presentation context and refuses its service: see its log",
         0x0124: "the peer does not let this AE title or user do so",
         0x0213: "the peer lacks memory, disk or another resource: try again later",
     }
-    meaning = STATUSES.get(status, UNKNOWN)
+    meaning = meanings.get(status) or STATUSES.get(status, UNKNOWN)
     comment = printable(comment)
     said = f', "{comment}"' if comment else ""
     error = StatusError(
