@@ -98,13 +98,15 @@ def columns_of(identifier: Dataset, before: str = "") -> list[str]:
 
 def cell(answer: Dataset, path: str) -> str:
     """Return the value at a path as text, several joined by backslashes; "" where there is none."""
+    from pydicom.sequence import Sequence as Items
+
     from dicomloom.tags import parse_tag
 
     steps = parse_tag(path).steps
     for step in steps[:-1]:
-        items = answer[step.tag].value if step.tag in answer else None
         # A peer may answer with anything where a sequence should be.
-        if not _is_sequence(items) or len(items) <= step.item:
+        items = answer[step.tag].value if step.tag in answer else None
+        if not isinstance(items, Items) or len(items) <= step.item:
             return ""
         answer = items[step.item]
     if steps[-1].tag not in answer:
@@ -118,12 +120,6 @@ def cell(answer: Dataset, path: str) -> str:
     if isinstance(value, bytes):
         return value.decode("latin-1").rstrip(" \0")
     return "\\".join(map(str, value)) if element.VM > 1 else str(value)
-
-
-def _is_sequence(value: object) -> bool:
-    from pydicom.sequence import Sequence as Items
-
-    return isinstance(value, Items)
 
 
 def write(answers: Iterable[Dataset], columns: Sequence[str], kind: str, output: str | None) -> int:

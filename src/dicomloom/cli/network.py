@@ -137,7 +137,7 @@ def warnings_to_stderr(command: str) -> AbstractContextManager[None]:
     from dicomloom.errors import DicomloomWarning
     from dicomloom.network.words import printable
 
-    def show(message: object, category: type[Warning], *_: object) -> None:
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         # What other libraries warn of may have values, which are patient data.
         if issubclass(category, DicomloomWarning):
             sys.stderr.write(f"dicomloom {command}: {printable(str(message), 1000)}\n")
@@ -146,7 +146,7 @@ def warnings_to_stderr(command: str) -> AbstractContextManager[None]:
     def shown() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            warnings.showwarning = show
+            warnings.showwarning = show  # what catch_warnings puts back
             yield
 
     return shown()

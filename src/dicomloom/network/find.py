@@ -156,8 +156,9 @@ def merged(
     """Return the keys of both; those of a Dataset by tag or path."""
     from pydicom import Dataset
 
-    given = _flat(query) if isinstance(query, Dataset) else dict(query or {})
-    return given | keys
+    given: Mapping[str, object]
+    given = _flat(query) if isinstance(query, Dataset) else query or {}
+    return {**given, **keys}
 
 
 def _flat(dataset: Dataset, before: str = "") -> dict[str, object]:
@@ -203,11 +204,7 @@ def ask(node: Node, question: Question) -> Iterator[Dataset]:
                         _cancel(association, engine, request, number)
                         break
             except GeneratorExit:
-                # Whoever has left has no use for what may go wrong now.
-                try:
-                    _cancel(association, engine, request, number)
-                except NetworkError as error:
-                    _LOGGER.warning("%s", error)
+                _cancel(association, engine, request, number)
 
 
 def _check_negotiated(association: OpenAssociation, question: Question, syntax: str) -> None:
@@ -256,22 +253,33 @@ def _warn(text: str, told: set[str]) -> None:
 
 
 def _cancel(association: OpenAssociation, engine: Any, request: Any, number: int) -> None:
-    """Send a C-CANCEL (PS3.7 9.3.2.3), and read until the peer has ended; else abort."""
-    if not engine.is_established:
-        return
-    engine.send_c_cancel(request.MessageID, number)
+    """Send a C-CANCEL (PS3.7 9.3.2.3), and read until the peer has ended; else abort.
+
+    Whoever asks has all that was wanted: what goes wrong now is for the log.
+    """
+    if engine.is_established:
+        try:
+            engine.send_c_cancel(request.MessageID, number)
+            if _drained(association, request):
+                return
+            _LOGGER.warning("%s: the peer does not heed C-CANCEL; aborted", association.node)
+        except NetworkError as error:
+            _LOGGER.warning("%s", error)
+    association.abort()
+
+
+def _drained(association: OpenAssociation, request: Any) -> bool:
     end = time.monotonic() + min(_DRAIN, association.node.wait("dimse"))
     while (left := end - time.monotonic()) > 0:
         answer = association.receive(request, left)
         if answer is None:
-            break
+            return False
         if answer.Status in (_PENDING, _PENDING_UNSUPPORTED):
             continue
         if answer.Status not in (_SUCCESS, _CANCEL):
             _LOGGER.warning("%s: status 0x%04X after C-CANCEL", association.node, answer.Status)
-        return
-    _LOGGER.warning("%s: the peer does not heed C-CANCEL; aborted", association.node)
-    association.abort()
+        return True
+    return False
 
 
 def _decoded(
