@@ -313,13 +313,12 @@ class OpenAssociation:
         with self.during(operation) as engine:
             # As the engine does it: its other thread would take the responses for requests.
             engine._reactor_checkpoint.clear()
-            try:
-                while not engine._is_paused and engine.is_alive():
-                    time.sleep(0.0001)
-                engine.dimse.send_msg(request, context_id)
-                yield engine
-            finally:
-                engine._reactor_checkpoint.set()
+            while not engine._is_paused and engine.is_alive():
+                time.sleep(0.0001)
+            engine.dimse.send_msg(request, context_id)
+            yield engine
+            # Not after an exception: then `abort` lets the thread go on.
+            engine._reactor_checkpoint.set()
 
     def receive(self, request: Any, seconds: float | None = None) -> Any:
         """Return the next response to a request, an object of its class.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dicomloom.errors import DicomloomWarning, NetworkError, ProtocolError, TagError
 from dicomloom.network import words
+from dicomloom.network.grammar import check_data_set
 from dicomloom.network.keys import identifier_of
 from dicomloom.network.node import Node
 
@@ -36,7 +37,7 @@ _RELATIONAL = b"\1"
 _MOST_DEPTH = 50
 _UNREADABLE = (
     *(ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError),
-    *(NotImplementedError, ArithmeticError, LookupError, EOFError),
+    *(NotImplementedError, ArithmeticError, LookupError, EOFError, OSError),
 )
 
 
@@ -296,8 +297,7 @@ def _decoded(
     from pydicom.filereader import read_dataset
 
     try:
-        if not data:
-            raise EOFError("it is empty")
+        check_data_set(data, implicit)
         made = read_dataset(BytesIO(data), implicit, True)
         unfit: list[str] = []
         _settle(made, unfit)
@@ -316,22 +316,36 @@ def _decoded(
 def _settle(dataset: Dataset, unfit: list[str], depth: int = 0) -> None:
     """Convert all elements now, not when somebody looks; those that cannot be become UN."""
     from pydicom.datadict import keyword_for_tag
-    from pydicom.dataelem import DataElement
+    from pydicom.dataelem import DataElement, RawDataElement
     from pydicom.errors import BytesLengthException
 
     if depth > _MOST_DEPTH:
         raise RecursionError
     for tag in list(dataset.keys()):
+        raw = dataset.get_item(tag)
         try:
             element = dataset[tag]
         except (*_UNREADABLE, BytesLengthException):
-            raw = dataset.get_item(tag)
             value = getattr(raw, "value", None)
             if not isinstance(value, bytes) or getattr(raw, "VR", None) == "SQ":
                 raise
-            dataset[tag] = DataElement(tag, "UN", value)
+            element = None
+        else:
+            value = raw.value if isinstance(raw, RawDataElement) else None
+        # pydicom leaves text where a number should be, and fails when somebody asks for it.
+        text = element is not None and element.VR in ("IS", "DS") and _has_text(element.value)
+        if element is None or (text and value is not None):
+            dataset[tag] = DataElement(tag, "OB", value)
+            dataset[tag].VR = "UN"  # one made as UN would take the VR of the dictionary
             unfit.append(keyword_for_tag(tag) or str(tag))
             continue
         if element.VR == "SQ":
             for item in element.value or ():
                 _settle(item, unfit, depth + 1)
+
+
+def _has_text(value: object) -> bool:
+    from pydicom.multival import MultiValue
+
+    values = value if isinstance(value, MultiValue) else [value]
+    return any(type(one) is str and one.strip() for one in values)
