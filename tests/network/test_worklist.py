@@ -110,7 +110,7 @@ def test_what_a_scp_is_asked():
     assert identifier.PatientSex == "F"
 
 
-def test_a_status(port):
+def test_a_status():
     def handle(event):
         yield 0xA900, None
 

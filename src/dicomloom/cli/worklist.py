@@ -25,7 +25,7 @@ examples:
   dicomloom worklist ris --date today --modality OP
   dicomloom worklist ris --date 20260101-20260107 --ae-title CAMERA1 --format json
   dicomloom worklist ris --patient 12345 -o steps/
-  dicomloom dicomize photo.jpg -o photo.dcm --from-worklist steps/1.2.3-STEP1.json
+  dicomloom dicomize photo.jpg -d dicom/ --from-worklist steps/1.2.3-STEP1.json
 """
 )
 _STEP = "ScheduledProcedureStepSequence[0]"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from dicomloom._native import dicom as _dicom
 
 _UNDEFINED = 0xFFFFFFFF
+_STRUCTURE = 0xFFFE  # the group of items and delimiters
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 # PS3.5 7.1.2: two reserved bytes and a 32-bit length; the others have 16 bits.
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -51,7 +52,7 @@ def check_data_set(data: bytes, implicit: bool) -> None:
             levels.pop()
             at = value
             continue
-        if level.items != (tag == _ITEM):
+        if level.items != (tag == _ITEM) or (not level.items and tag >> 16 == _STRUCTURE):
             raise ValueError(f"unexpected {_name(tag)} at byte {at}")
         if length != _UNDEFINED and length > level.end - value:
             left = level.end - value
@@ -79,7 +80,7 @@ def _header(data: bytes, at: int, level: _Level) -> tuple[int, bytes, int, int]:
         raise ValueError(f"{level.end - at} bytes are left at byte {at}, too few for an element")
     group, element = unpack_from("<HH", data, at)
     tag = group << 16 | element
-    if group == 0xFFFE:
+    if group == _STRUCTURE:
         return tag, b"", unpack_from("<L", data, at + 4)[0], at + 8
     if level.implicit:
         vr = _dicom.vr_of(tag).encode()
