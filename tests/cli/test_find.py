@@ -200,6 +200,7 @@ def test_worklist_to_image(tmp_path):
         text = works("worklist", node, "--date", "20260101", "--modality", "OP").stdout
     assert rows(text)[0]["PatientName"] == "M\u00fcller^1"
     out = tmp_path / "dicom"
+    out.mkdir()
     works("dicomize", tmp_path / "a.jpg", "-d", out, "--from-worklist", made, "--as", "photo")
     (path,) = out.iterdir()
     read = dcmread(path)
