@@ -4,7 +4,10 @@ import csv
 import io
 import json
 import re
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from pydicom import Dataset
 from dicomloom.cli.answers import format_of, harmless, shown
 from dicomloom.cli.options import UsageError
 from find_peers import WORKLIST, archive, response, scp, step, worklists
-from network_peers import fake, free_port
+from network_peers import abort, fake, free_port
 from shell import command, fails, works
 from support import peer_module
 
@@ -205,6 +208,66 @@ def test_worklist_to_image(tmp_path):
     (path,) = out.iterdir()
     read = dcmread(path)
     assert (read.PatientName, read.StudyInstanceUID) == ("M\u00fcller^1", "1.2.3.1")
+
+
+def test_ctrl_c_leaves_nothing(tmp_path):
+    """In the middle of the answers: 130, the file as it was, and the peer is told."""
+    told, some = [], response(0xFF00, b"\x20\0\x0d\0UI\x04\x001.2\0")
+
+    def talk(peer):
+        peer.accept()
+        peer.read_pdu(), peer.read_pdu()
+        peer.send(some * 10)
+        process.send_signal(signal.SIGINT)
+        told.append(peer.read_pdu())
+        peer.until_closed()
+
+    out = tmp_path / "out.csv"
+    out.write_text("before")
+    with fake(talk) as port:
+        words = ["dicomloom", "find", f"PEER@127.0.0.1:{port}", "-o", str(out)]
+        process = subprocess.Popen([sys.executable, "-m", *words], stderr=subprocess.PIPE)
+        _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, b"dicomloom: interrupted\n")
+    assert told == [abort(0, 0)]
+    assert out.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_reader_that_leaves():
+    """As head does: the query is cancelled."""
+    seen = []
+
+    def handle(event):
+        for number in range(100_000):
+            if event.is_cancelled:
+                seen.append("cancelled")
+                return
+            made = Dataset()
+            made.StudyInstanceUID, made.StudyDescription = f"1.2.{number}", "x" * 60
+            yield 0xFF00, made
+            time.sleep(0.0005)
+
+    with scp(handle) as port:
+        words = ["dicomloom", "find", f"PEER@127.0.0.1:{port}"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([sys.executable, "-m", *words], **pipes)
+        assert process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        process.stderr.close()
+        assert process.wait(20) == 40
+    assert b"Traceback" not in said
+    assert seen == ["cancelled"]
+
+
+def test_the_log_has_no_patient_data(tmp_path):
+    with worklists(tmp_path, STEPS[:1]) as port:
+        where = f"RIS@127.0.0.1:{port}"
+        done = works("worklist", where, "-k", "PatientName=M*", "--log-level", "info")
+    assert "M\u00fcller" in done.stdout
+    assert "Accepted" in done.stderr
+    assert not re.search("M\\*|ller|P1|1970", done.stderr)
 
 
 @pytest.mark.filterwarnings("ignore::dicomloom.DicomloomWarning")

@@ -68,21 +68,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, and print what comes."""
+    import contextlib
+
     from dicomloom.network.find import find
     from dicomloom.network.keys import identifier_of
 
     kind = answers.format_of(arguments.format, arguments.output)
-    keys = dict(arguments.key)
+    keys, how = dict(arguments.key), {"root": arguments.root, "relational": arguments.relational}
+    with network.values_as_usage():
+        node = network.node_of(arguments)
+        found = find(node, arguments.level, keys, limit=arguments.limit, **how)
+        identifier, _ = identifier_of(arguments.level, keys=keys, **how)
     with (
         network.logging_to_stderr(arguments.log_level),
         network.warnings_to_stderr("find"),
-        network.values_as_usage(),
+        contextlib.closing(found),
     ):
-        how = {"root": arguments.root, "relational": arguments.relational}
-        found = find(
-            network.node_of(arguments), arguments.level, keys, limit=arguments.limit, **how
-        )
-        identifier, _ = identifier_of(arguments.level, keys=keys, **how)
-    with network.logging_to_stderr(arguments.log_level), network.warnings_to_stderr("find"):
         answers.write(found, answers.columns_of(identifier), kind, arguments.output)
     return 0

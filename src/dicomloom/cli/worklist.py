@@ -70,6 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, and print or write what comes."""
+    import contextlib
+
     from dicomloom.cli.options import UsageError
     from dicomloom.network.worklist import worklist
 
@@ -87,7 +89,11 @@ def run(arguments: argparse.Namespace) -> int:
             patient=arguments.patient,
             limit=arguments.limit,
         )
-    with network.logging_to_stderr(arguments.log_level), network.warnings_to_stderr("worklist"):
+    with (
+        network.logging_to_stderr(arguments.log_level),
+        network.warnings_to_stderr("worklist"),
+        contextlib.closing(found),
+    ):
         if arguments.output is None:
             columns = [*_COLUMNS, *(name for name in keys if name not in _COLUMNS)]
             answers.write(found, columns, kind, None)

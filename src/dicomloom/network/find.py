@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,7 +76,7 @@ def find(
     relational: bool = False,
     limit: int | None = None,
     **keys: object,
-) -> Iterator[Dataset]:
+) -> Generator[Dataset, None, None]:
     """Ask a node for patients, studies, series or instances (C-FIND, PS3.4 C.4.1).
 
     The association is opened at the first answer asked for, and released after the last. An
@@ -176,7 +176,7 @@ def _flat(dataset: Dataset, before: str = "") -> dict[str, object]:
     return made
 
 
-def ask(node: Node, question: Question) -> Iterator[Dataset]:
+def ask(node: Node, question: Question) -> Generator[Dataset, None, None]:
     """Open an association, ask, and give the answers; see `find`."""
     from pynetdicom.dimse_primitives import C_FIND
     from pynetdicom.dsutils import encode

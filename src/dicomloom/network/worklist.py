@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from dicomloom import attributes
@@ -46,7 +46,7 @@ def worklist(
     patient: str | None = None,
     limit: int | None = None,
     **keys: object,
-) -> Iterator[Dataset]:
+) -> Generator[Dataset, None, None]:
     """Ask a node for scheduled procedure steps (C-FIND, PS3.4 K.4.1).
 
     What `dicomloom.find` says of the association, of memory and of an iterator that is left holds
