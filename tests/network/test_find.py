@@ -339,6 +339,12 @@ def test_an_answer_that_is_no_data_set(data):
     assert caught.value.hint
 
 
+def test_where_an_answer_breaks_is_told():
+    with fake(talking(response(PENDING, BROKEN["a length that lies"]))) as port:
+        with pytest.raises(ProtocolError, match=r"\(0020,000D\) at byte 0 has 100 bytes"):
+            next(find(node(port)))
+
+
 def test_an_answer_beyond_all_measure():
     data = element(0x00324000, "UT", b"x" * (3 << 20))
     with fake(talking(response(PENDING, data))) as port:

@@ -247,7 +247,7 @@ def _answers(
 
 
 def _warn(text: str, told: set[str]) -> None:
-    """Warn once a query; `told` has a handful of fixed texts and tags."""
+    """Warn once a query of the same; after a hundred tags a peer is known to be broken."""
     if text not in told and len(told) < 100:
         told.add(text)
         warnings.warn(text, DicomloomWarning, stacklevel=4)
@@ -296,21 +296,32 @@ def _decoded(
     from pydicom.errors import BytesLengthException
     from pydicom.filereader import read_dataset
 
+    why = ""
     try:
-        check_data_set(data, implicit)
+        why = _fault(data, implicit)
+        if why:
+            raise ValueError(why)
         made = read_dataset(BytesIO(data), implicit, True)
         unfit: list[str] = []
         _settle(made, unfit)
     except (*_UNREADABLE, BytesLengthException, RecursionError) as error:
-        # Not the exception's text, which may have values.
+        # Not the text of pydicom's exceptions, which may have values.
         raise ProtocolError(
-            f"an answer to {question.operation} is no data set ({type(error).__name__})",
+            f"an answer to {question.operation} is no data set: {why or type(error).__name__}",
             node=str(association.node),
             hint="the peer is broken, or takes another transfer syntax than it said: see its log",
         ) from error
     for name in unfit:
         _warn(f"{association.node}: a value of {name} is none of its VR; kept as VR UN", told)
     return made
+
+
+def _fault(data: bytes, implicit: bool) -> str:
+    try:
+        check_data_set(data, implicit)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _settle(dataset: Dataset, unfit: list[str], depth: int = 0) -> None:
