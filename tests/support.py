@@ -17,6 +17,7 @@ from typing import NoReturn
 import pytest
 
 _PACKAGES = {
+    "Orthanc": "orthanc",
     "cda2dcm": "dcmtk",
     "cjxl": "libjxl-tools",
     "dcmcjpeg": "dcmtk",
@@ -44,6 +45,7 @@ _PACKAGES = {
     "stl2dcm": "dcmtk",
     "storescp": "dcmtk",
     "storescu": "dcmtk",
+    "wlmscpfs": "dcmtk",
 }
 # Programs and modules that come from the package index.
 _FROM_INDEX = {

@@ -3,9 +3,9 @@
 `scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
 `FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
 pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
-pixels lie; `DicomDir` makes and reads media; `echo` and `associate` talk to other nodes,
-`explain` tells why that fails. Importing the package loads nothing else: names are looked up when
-they are first used (PEP 562).
+pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `worklist` and `associate` talk to
+other nodes, `explain` tells why that fails. Importing the package loads nothing else: names are
+looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ if TYPE_CHECKING:
     from dicomloom.network.association import OpenAssociation, associate
     from dicomloom.network.echo import EchoResult, echo
     from dicomloom.network.explain.run import explain
+    from dicomloom.network.find import find
     from dicomloom.network.node import Node
+    from dicomloom.network.worklist import worklist
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
     # name in its package once, at its first import: let that be now, and leave it to the function.
@@ -88,6 +90,8 @@ _HOMES = {
     "EchoResult": "dicomloom.network.echo",
     "echo": "dicomloom.network.echo",
     "explain": "dicomloom.network.explain.run",
+    "find": "dicomloom.network.find",
+    "worklist": "dicomloom.network.worklist",
     "OpenAssociation": "dicomloom.network.association",
     "associate": "dicomloom.network.association",
     "ConversionWarning": "dicomloom.errors",
@@ -162,12 +166,14 @@ __all__ = [
     "echo",
     "explain",
     "extract",
+    "find",
     "index",
     "read_tags",
     "recover",
     "scan",
     "transcode",
     "validate",
+    "worklist",
 ]
 
 

@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dicomdir": ("dicomdir", "make, show, check or unpack a file-set with a DICOMDIR"),
     "nodes": ("nodes", "list the nodes of the configuration"),
     "echo": ("echo", "ask a node whether it is there (C-ECHO)"),
+    "find": ("find", "ask a node for patients, studies, series, instances (C-FIND)"),
+    "worklist": ("worklist", "ask a node for scheduled procedure steps (Modality Worklist)"),
     "explain": ("explain", "tell from a log, or by trying, what goes wrong with a node"),
     "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
     "tags": ("tags", "look up data elements by keyword or tag"),

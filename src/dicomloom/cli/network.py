@@ -131,6 +131,47 @@ def _logging(level: str) -> AbstractContextManager[None]:
     return shown()
 
 
+def warnings_to_stderr(command: str) -> AbstractContextManager[None]:
+    """Show what our library warns of as lines on stderr during the block, as it comes."""
+    import contextlib
+    import warnings
+
+    from dicomloom.errors import DicomloomWarning
+    from dicomloom.network.words import printable
+
+    def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        # What other libraries warn of may have values, which are patient data.
+        if issubclass(category, DicomloomWarning):
+            sys.stderr.write(f"dicomloom {command}: {printable(str(message), 1000)}\n")
+
+    @contextlib.contextmanager
+    def shown() -> Iterator[None]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = show  # what catch_warnings puts back
+            yield
+
+    return shown()
+
+
+def values_as_usage() -> AbstractContextManager[None]:
+    """Turn a ValueError of arguments met in the block into a UsageError."""
+    import contextlib
+
+    from dicomloom.errors import DicomloomError
+
+    @contextlib.contextmanager
+    def turned() -> Iterator[None]:
+        try:
+            yield
+        except DicomloomError:
+            raise
+        except ValueError as error:
+            raise options.UsageError(str(error)) from None
+
+    return turned()
+
+
 def _without_passcode(record: logging.LogRecord) -> bool:
     # pynetdicom prints it among what it proposes.
     return not record.getMessage().lstrip().startswith("Password:")

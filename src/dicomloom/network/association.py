@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import queue
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -15,7 +17,7 @@ from pynetdicom import AE, evt
 from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ABORT_RQ
-from pynetdicom.pdu_primitives import UserIdentityNegotiation
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation, UserIdentityNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
@@ -68,6 +70,8 @@ class OpenAssociation:
         Of the peer (PS3.7 D.3.3.2); the name may be "".
     tls : tuple of (str, str) or None
         The version and cipher of TLS.
+    extended : dict of str to bytes
+        What the peer answered to extended negotiation (PS3.7 D.3.3.5), by SOP class UID.
     """
 
     def __init__(self, node: Node) -> None:
@@ -79,6 +83,7 @@ class OpenAssociation:
         self.implementation_class_uid = ""
         self.implementation_version_name = ""
         self.tls: tuple[str, str] | None = None
+        self.extended: dict[str, bytes] = {}
         self._refusal: NetworkError | None = None
         self._accepted = False
         self._wanted: tuple[str, int | None] | None = None
@@ -112,7 +117,9 @@ class OpenAssociation:
         entity.network_timeout = node.idle_timeout
         return entity
 
-    def _open(self, contexts: list[PresentationContext]) -> None:
+    def _open(
+        self, contexts: list[PresentationContext], extended: Mapping[str, bytes] | None = None
+    ) -> None:
         """Ask for the association; return when it is open."""
         assoc, node = self.pynetdicom, self.node
         assoc.acceptor.ae_title = node.ae_title
@@ -122,6 +129,8 @@ class OpenAssociation:
         assoc.requestor.implementation_version_name = assoc.ae.implementation_version_name
         if node.username is not None:
             assoc.requestor.add_negotiation_item(_identity(node.username, node.passcode))
+        for uid, information in (extended or {}).items():
+            assoc.requestor.add_negotiation_item(_extended(uid, information))
         assoc.requestor.requested_contexts = contexts
         assoc.bind(evt.EVT_DATA_RECV, self._received)
         assoc.bind(evt.EVT_PDU_SENT, self._sent)
@@ -140,6 +149,7 @@ class OpenAssociation:
         )
         self.refused = self._refused(contexts)
         peer = assoc.acceptor
+        self.extended = {str(uid): data for uid, data in peer.sop_class_extended.items()}
         self.max_pdu_sent = peer.maximum_length or 0
         self.implementation_class_uid = words.printable(str(peer.implementation_class_uid or ""))
         self.implementation_version_name = words.printable(peer.implementation_version_name or "")
@@ -282,6 +292,56 @@ class OpenAssociation:
             comment = str(answer.get("ErrorComment") or "")
             raise words.failed(str(self.node), self._step, answer.Status, comment)
 
+    @contextlib.contextmanager
+    def requesting(self, operation: str, request: Any, context_id: int) -> Iterator[Association]:
+        """Send a request of pynetdicom's; within the block `receive` gives its responses.
+
+        The engine's own ``send_c_find`` writes what was asked and answered to its log, as patient
+        data must not be, and takes an answer to another request for one to this.
+        """
+        with self.during(operation) as engine:
+            # As the engine does it: its other thread would take the responses for requests.
+            engine._reactor_checkpoint.clear()
+            while not engine._is_paused and engine.is_alive():
+                time.sleep(0.0001)
+            engine.dimse.send_msg(request, context_id)
+            yield engine
+            # Not after an exception: then `abort` lets the thread go on.
+            engine._reactor_checkpoint.set()
+
+    def receive(self, request: Any, seconds: float | None = None) -> Any:
+        """Return the next response to a request, an object of its class.
+
+        Parameters
+        ----------
+        request : pynetdicom.dimse_primitives.C_FIND or another
+        seconds : float or None
+            How long to wait before None is returned; None: as the node says, then raise.
+
+        Raises
+        ------
+        NetworkError
+            There was none; the exception says why.
+        """
+        self._begin = time.monotonic()
+        wait = self.node.wait("dimse") if seconds is None else seconds
+        try:
+            _, answer = self.pynetdicom.dimse.msg_queue.get(timeout=wait)
+        except queue.Empty:
+            if seconds is not None:
+                return None
+            answer = None
+        if answer is None:
+            raise self.failure()
+        ours = type(answer) is type(request) and answer.is_valid_response
+        if not ours or answer.MessageIDBeingRespondedTo != request.MessageID:
+            raise self._broken()
+        return answer
+
+    def limit_data_sets(self, size: int) -> None:
+        """Refuse data sets of more than `size` bytes in a message, instead of 64 MiB."""
+        self._wire.largest_data_set = size
+
     def release(self) -> None:
         """Release the association, and end all that belongs to it."""
         try:
@@ -327,6 +387,13 @@ def _identity(username: str, passcode: str | None) -> UserIdentityNegotiation:
     return item
 
 
+def _extended(uid: str, information: bytes) -> SOPClassExtendedNegotiation:
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid = UID(uid)
+    item.service_class_application_information = information
+    return item
+
+
 def _contexts(wanted: Sequence[Context]) -> list[PresentationContext]:
     if not 1 <= len(wanted) <= _MOST_CONTEXTS:
         raise ValueError(
@@ -346,7 +413,12 @@ def _contexts(wanted: Sequence[Context]) -> list[PresentationContext]:
 
 
 @contextlib.contextmanager
-def associate(node: Node | str, contexts: Sequence[Context]) -> Iterator[OpenAssociation]:
+def associate(
+    node: Node | str,
+    contexts: Sequence[Context],
+    *,
+    extended: Mapping[str, bytes] | None = None,
+) -> Iterator[OpenAssociation]:
     """Open an association; a context manager that gives an `OpenAssociation`.
 
     Leaving the block releases the association; leaving it by an exception aborts it. After that
@@ -360,6 +432,9 @@ def associate(node: Node | str, contexts: Sequence[Context]) -> Iterator[OpenAss
         What to propose, 1 to 128 presentation contexts: abstract syntax UIDs (for the
         uncompressed transfer syntaxes), pairs of such a UID and transfer syntax UIDs, or
         pynetdicom's PresentationContext.
+    extended : mapping of str to bytes, optional
+        Service-class-application-information by SOP class UID (PS3.7 D.3.3.5); what the peer
+        answers is in ``extended`` of the association.
 
     Raises
     ------
@@ -383,7 +458,7 @@ def associate(node: Node | str, contexts: Sequence[Context]) -> Iterator[OpenAss
     proposed = _contexts(contexts)
     association = OpenAssociation(Node.of(node) if isinstance(node, str) else node)
     try:
-        association._open(proposed)
+        association._open(proposed, extended)
         yield association
     except BaseException:
         association.abort()

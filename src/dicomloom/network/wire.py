@@ -29,6 +29,8 @@ _P_DATA, _ABORT = 4, 7
 _LARGEST_OTHER = 256 << 10
 # A command set has some dozen short elements (PS3.7 E).
 _LARGEST_COMMAND = 1 << 20
+# Messages that wait for their reader; while there are so many, the peer has to wait.
+_MOST_WAITING = 16
 # PS3.8 9.3.8: source is the service-provider, reason is invalid-PDU-parameter-value.
 _ABORT_INVALID = bytes([_ABORT, 0, 0, 0, 0, 4, 0, 0, 2, 6])
 
@@ -193,6 +195,8 @@ class Wire(AssociationSocket):
         """Whether there is something to read, or the end; any number of descriptors will do."""
         connection = self.socket
         if connection is None or not self._is_connected:
+            return False
+        if self.assoc.dimse.msg_queue.qsize() >= _MOST_WAITING:
             return False
         if self._ahead or self._failed is not None:
             return True

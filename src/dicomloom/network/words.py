@@ -208,12 +208,14 @@ def aborted(node: str, source: int, reason: int, during: str) -> AssociationAbor
 def meaning_of(operation: str, status: int) -> str:
     """Return what a DIMSE status means (PS3.7 C, and PS3.4 of the service).
 
+    `operation` begins with the service, as in "C-FIND at level STUDY".
+
     Examples
     --------
     >>> meaning_of("C-MOVE", 0xA801), meaning_of("C-STORE", 0xA700)
     ('Refused: Move destination unknown', 'Refused: Out of resources')
     """
-    own = SERVICE_STATUSES.get(operation, {})
+    own = SERVICE_STATUSES.get(operation.partition(" ")[0], {})
     code = f"{status:04X}"
     found = next((own[code[:size]] for size in (4, 3, 2, 1) if code[:size] in own), None)
     return STATUSES.get(status) or found or UNKNOWN
@@ -228,6 +230,8 @@ def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
     'SOP Class not supported'
     """
     hints = {
+        0xA900: "the peer does not take these keys at this level: see its conformance statement",
+        0xFE00: "the peer ended it: not by our wish; see its log",
         0x0122: "the peer accepted the presentation context and refuses its service: see its log",
         0x0124: "the peer does not let this AE title or user do so",
         0xA801: "the peer does not know the move destination: enter its AE title, address there",
