@@ -284,6 +284,15 @@ def test_extract_and_list(disc, tmp_path, capsys):
     assert capsys.readouterr().out.count("PATIENT") == 3
 
 
+def test_extract_waits_for_no_pipe(disc, tmp_path):
+    DicomDir.create(disc)
+    (disc / "P1" / "SE2" / "IM1").unlink()
+    os.mkfifo(disc / "P1" / "SE2" / "IM1")
+    copied, found = extract(disc / "DICOMDIR", tmp_path / "out", {})
+    assert [finding.kind for finding in found] == ["file"]
+    assert copied == sum(1 for _ in DicomDir.open(disc / "DICOMDIR").instances) - 1
+
+
 def test_icons(tmp_path):
     ramp = np.tile(np.arange(0, 256, 2, "u1"), (64, 1))
     made = image_object(LAYOUTS["8"], [ramp], Rows=64, Columns=128)

@@ -129,6 +129,9 @@ def extract(path: StrPath, folder: StrPath, wanted: dict[str, str]) -> tuple[int
             message = opened._root.find(node.file_id)[1] or f"{uid!r} is no UID"
             found.append(Finding("reference", opened.path, message, node.offset))
             continue
+        if not os.path.isfile(source):  # a FIFO would be waited for
+            found.append(Finding("file", source, "the file is not there", node.offset))
+            continue
         try:
             file = open(source, "rb")  # noqa: SIM115 (closed below)
         except OSError as error:
