@@ -65,6 +65,12 @@ _FROM_INDEX = {
     "rle": "pylibjpeg-rle",
 }
 
+# What a child process prints last: its peak in KiB. Not ru_maxrss: Linux lets a new process inherit
+# that of the one that started it.
+PRINT_PEAK = """
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"

@@ -14,6 +14,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 import dicomloom
+from support import PRINT_PEAK
 
 CT = get_testdata_file("CT_small.dcm")
 
@@ -325,11 +326,9 @@ import sys, dicomloom
 path, count = sys.argv[1], int(sys.argv[2])
 n = sum(len(b) for b in dicomloom.scan([path] * count, batch_size=1000))
 assert n == count
-# Not ru_maxrss: that begins with the peak of the process that started this one.
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
     peaks = [
-        int(subprocess.check_output([sys.executable, "-c", code, CT, str(count)]))
+        int(subprocess.check_output([sys.executable, "-c", code + PRINT_PEAK, CT, str(count)]))
         for count in (6_000, 60_000)
     ]
     assert peaks[1] - peaks[0] < 8 * 1024  # KiB; the rows alone are 20 MB

@@ -32,13 +32,13 @@ def die(*given, **named):
 setattr(owner, name, die)
 DicomDir.create(disc, copy_to=copy_to or None)
 """
-COUNT_AND_PEAK = """
-import resource, sys
+COUNT_AND_PEAK = f"""
+import sys
 from dicomloom import DicomDir
+from support import PRINT_PEAK
 found = DicomDir.open(sys.argv[1])
 print(sum(1 for _ in found.instances), len(found.findings))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
+{PRINT_PEAK}"""
 
 
 def records_of(content: bytes) -> list[tuple[int, str]]:
