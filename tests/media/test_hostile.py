@@ -12,6 +12,7 @@ from dicomloom import DicomDir
 from dicomloom.media.check import check
 from dicomloom.media.encode import Record, directory, element
 from discs import tree_of
+from support import PRINT_PEAK
 
 # Makes a file-set, and kills itself where a function would be called; of writing, half-way.
 DIES = """
@@ -35,7 +36,6 @@ DicomDir.create(disc, copy_to=copy_to or None)
 COUNT_AND_PEAK = f"""
 import sys
 from dicomloom import DicomDir
-from support import PRINT_PEAK
 found = DicomDir.open(sys.argv[1])
 print(sum(1 for _ in found.instances), len(found.findings))
 {PRINT_PEAK}"""
