@@ -6,6 +6,8 @@ import numpy as np
 import pydicom
 import pytest
 
+from dicomloom.cli import dicomize
+from dicomloom.dicomize.kinds import KINDS
 from faults import OLD
 from shell import command, fails, works
 
@@ -17,6 +19,10 @@ def photo(tmp_path):
     image = pytest.importorskip("PIL.Image")
     image.fromarray(COLOR).save(tmp_path / "mole.jpg")
     return tmp_path / "mole.jpg"
+
+
+def test_all_kinds_can_be_asked_for():
+    assert ("auto", *KINDS) == dicomize._KINDS  # the command does not import the room for its help
 
 
 def test_one_file(tmp_path, photo):

@@ -362,6 +362,12 @@ def test_gps_stays_behind(tmp_path):
     )
 
 
+def test_exif_that_cannot_be_read_is_told(tmp_path):
+    Image.fromarray(COLOR).save(tmp_path / "a.png", exif=b"Exif\0\0nothing")
+    with pytest.warns(ConversionWarning, match="EXIF that cannot be read"):
+        dicomize(tmp_path / "a.png")
+
+
 def test_icc_profile_is_kept(tmp_path):
     from PIL import ImageCms
 

@@ -177,7 +177,7 @@ def test_written_and_read_by_others(clip, tmp_path, name):
     assert read.file_meta.TransferSyntaxUID == getattr(pydicom.uid, syntax)
     fragments = list(generate_fragments(read.PixelData))
     assert fragments == [b"", data + bytes(len(data) % 2)]
-    assert read.EncapsulatedPixelDataValueTotalLength == len(data)
+    assert "EncapsulatedPixelDataValueTotalLength" not in read  # one fragment
     assert (read.Rows, read.Columns) == (stream.rows, stream.columns)
     assert read.NumberOfFrames == CLIPS[name][2]
     assert float(read.FrameTime) == pytest.approx(1000 / float(Fraction(CLIPS[name][1])), rel=1e-9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dicomloom.dicomize.codes import UNKNOWN, code_item
 from dicomloom.dicomize.icc import srgb
 from dicomloom.errors import TagError
 from dicomloom.frames.template import PATIENT_AND_STUDY
@@ -114,7 +115,7 @@ def _dermoscopy() -> dict[str, object]:
     return {
         "FrameOfReferenceUID": new_uid(),
         "PositionReferenceIndicator": None,
-        "AnatomicRegionSequence": [_code("39937001", "SCT", "Skin")],
+        "AnatomicRegionSequence": [code_item("39937001", "SCT", "Skin")],
         "RecognizableVisualFeatures": "YES",
         "LightSourcePolarization": None,
         "EmitterColorTemperature": None,
@@ -130,7 +131,7 @@ def video_defaults() -> dict[str, object]:
     The VL Image module asks for a region of the body (PS3.3 C.8.12.1): Unknown is honest.
     """
     return {
-        "AnatomicRegionSequence": [_code("261665006", "SCT", "Unknown")],
+        "AnatomicRegionSequence": [code_item(*UNKNOWN)],
         "ImageType": ["ORIGINAL", "PRIMARY"],
         "AcquisitionContextSequence": [],
         "AcquisitionDateTime": None,
@@ -154,7 +155,7 @@ def document_defaults(kind: Kind) -> dict[str, object]:
     if kind.modality != "M3D":
         return {"ConversionType": "WSD", **made}
     # A model has no unit of its own; programs that print models take mm.
-    made |= {"MeasurementUnitsCodeSequence": [_code("mm", "UCUM", "mm")], **_equipment()}
+    made |= {"MeasurementUnitsCodeSequence": [code_item("mm", "UCUM", "mm")], **_equipment()}
     if kind.name != "stl":
         made["ICCProfile"] = srgb()
     if kind.name != "mtl":
@@ -163,7 +164,7 @@ def document_defaults(kind: Kind) -> dict[str, object]:
             "PositionReferenceIndicator": None,
             "ModelModification": "NO",
             "ModelMirroring": "NO",
-            "ModelUsageCodeSequence": [_code("129013", "DCM", "Planning Intent")],
+            "ModelUsageCodeSequence": [code_item("129013", "DCM", "Planning Intent")],
             "ContentDescription": None,
         }
     return made
@@ -179,11 +180,3 @@ def _equipment() -> dict[str, object]:
         "DeviceSerialNumber": "none",
         "SoftwareVersions": str(__version__),
     }
-
-
-def _code(value: str, scheme: str, meaning: str) -> Dataset:
-    from pydicom import Dataset
-
-    made = Dataset()
-    made.CodeValue, made.CodingSchemeDesignator, made.CodeMeaning = value, scheme, meaning
-    return made

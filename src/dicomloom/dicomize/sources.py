@@ -170,8 +170,7 @@ def _pages(path: str, upright: bool, coded: CodedPicture | None) -> Iterator[Sti
     if coded is not None and coded.signed:
         raise UnsupportedError(f"{coded.unfit}, of signed samples: store it with other samples")
     facts = facts_of(path)
-    exif = _exif(facts, coded)
-    notes: tuple[str, ...] = ()
+    exif, notes = _exif(facts) if coded is None else (coded.exif, ())
     if coded is not None:
         notes = (f"{coded.unfit or 'a picture to be turned'}: decoded, and stored without loss",)
     for number, page in enumerate(pages(path, upright=upright)):
@@ -193,13 +192,11 @@ def _pages(path: str, upright: bool, coded: CodedPicture | None) -> Iterator[Sti
         )
 
 
-def _exif(facts: Facts, coded: CodedPicture | None) -> Exif | None:
-    if coded is not None:
-        return coded.exif
+def _exif(facts: Facts) -> tuple[Exif | None, tuple[str, ...]]:
     try:
-        return read_exif(facts.exif) if facts.exif else None
-    except CorruptError:
-        return None
+        return (read_exif(facts.exif) if facts.exif else None), ()
+    except CorruptError as error:
+        return None, (f"EXIF that cannot be read was left out: {error.message}",)
 
 
 def _grouped(stills: list[Still], asked: str) -> list[Planned]:

@@ -89,9 +89,6 @@ def write(one: Planned, name: str, dataset: Dataset, wanted: str | None, upright
             blu_ray = wanted is not None and wanted.startswith("MPEG4HP41BD")
             syntax = transfer_syntax_of(content, bd_compatible=blu_ray)
             _must_keep(wanted, syntax, "a video")
-            if not syntax.endswith("F"):
-                # Only several fragments need it, and its VR is new: readers stumble over it.
-                del dataset.EncapsulatedPixelDataValueTotalLength
             write_video(name, dataset, one.path, syntax)
             frames = content.frames
         elif isinstance(content, Document):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dicomloom.dicomize.codes import UNKNOWN, code_item
 from dicomloom.dicomize.video.stream import AudioStream, VideoStream
+from dicomloom.dicomize.video.syntaxes import MOST_OF_A_FRAGMENT
 from dicomloom.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -67,8 +69,10 @@ def pixel_attributes(stream: VideoStream) -> dict[str, object]:
         "LossyImageCompression": "01",
         "LossyImageCompressionRatio": f"{raw / stream.size:.6g}",
         "LossyImageCompressionMethod": _METHODS[stream.codec],
-        "EncapsulatedPixelDataValueTotalLength": stream.size,
     }
+    if stream.size > MOST_OF_A_FRAGMENT:
+        # Only several fragments need it, and its VR is new: readers stumble over it.
+        found["EncapsulatedPixelDataValueTotalLength"] = stream.size
     if stream.pixel_aspect and stream.pixel_aspect != 1:
         # C.7.6.3.1.7: height first.
         aspect = stream.pixel_aspect
@@ -91,12 +95,9 @@ def _channels(sounds: tuple[AudioStream, ...]) -> list[Dataset]:
     items = []
     for number, sound in enumerate(sounds, 1):
         # No stream says what was recorded: voice, Doppler, heart sounds ... (CID 3000).
-        source = Dataset()
-        source.CodeValue, source.CodingSchemeDesignator = "261665006", "SCT"
-        source.CodeMeaning = "Unknown"
         item = Dataset()
         item.ChannelIdentificationCode = number
         item.ChannelMode = _MODES[sound.channels or 0]
-        item.ChannelSourceSequence = [source]
+        item.ChannelSourceSequence = [code_item(*UNKNOWN)]
         items.append(item)
     return items
