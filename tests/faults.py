@@ -13,6 +13,8 @@ import numpy as np
 import pydicom
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicomloom import FrameWriter
+
 SYNTAXES = [
     "ExplicitVRLittleEndian",
     "ImplicitVRLittleEndian",
@@ -21,6 +23,7 @@ SYNTAXES = [
     "RLELossless",
     "JPEGBaseline8Bit",
 ]
+TEMPLATE = {"PatientID": "after"}
 OLD = b"what stood here before" * 1000
 
 
@@ -93,3 +96,13 @@ def command(*arguments: object, **options: object) -> subprocess.CompletedProces
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=120,
         **{"text": True, **options},
     )  # fmt: skip
+
+
+def untouched(path: Path) -> bool:
+    return path.read_bytes() == OLD and not unfinished(path.parent)
+
+
+def write_all(path: Path, pixels: np.ndarray, syntax: str, **options: object) -> None:
+    with FrameWriter(path, TEMPLATE, transfer_syntax=syntax, **options) as writer:
+        for frame in pixels:
+            writer.write(frame)

@@ -9,6 +9,9 @@ import subprocess
 from dicomloom.cli.main import main
 from faults import command as shell
 
+RLE = ["--to", "RLELossless"]
+JPEG = ["--to", "JPEGBaseline8Bit"]
+
 
 def command(*arguments, text=True, **options):
     """Run `dicomloom`: in this process, where that can be; a hundred others would take a minute."""

@@ -232,6 +232,7 @@ def test_huge_file_in_constant_memory(clip, tmp_path):
     assert (stream.frames, stream.size) == (12, path.stat().st_size)
     assert peak < 4 << 20
     assert transfer_syntax_of(stream) == "MPEG4HP41F"
+    assert pixel_attributes(stream)["EncapsulatedPixelDataValueTotalLength"] == stream.size
 
 
 @pytest.mark.parametrize("name", ["main.mp4", "frag.mp4", "h264.ts", "sd.vob", "raw.hevc"])
