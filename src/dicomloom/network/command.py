@@ -15,10 +15,18 @@ C_STORE, C_GET, C_FIND, C_MOVE, C_ECHO, C_CANCEL = 0x0001, 0x0010, 0x0020, 0x002
 N_EVENT_REPORT, N_GET, N_SET, N_ACTION, N_CREATE, N_DELETE = range(0x0100, 0x0160, 0x10)
 RESPONSE = 0x8000
 NAMES = {
-    **{C_STORE: "C-STORE", C_GET: "C-GET", C_FIND: "C-FIND", C_MOVE: "C-MOVE"},
-    **{C_ECHO: "C-ECHO", C_CANCEL: "C-CANCEL", N_EVENT_REPORT: "N-EVENT-REPORT"},
-    **{N_GET: "N-GET", N_SET: "N-SET", N_ACTION: "N-ACTION"},
-    **{N_CREATE: "N-CREATE", N_DELETE: "N-DELETE"},
+    C_STORE: "C-STORE",
+    C_GET: "C-GET",
+    C_FIND: "C-FIND",
+    C_MOVE: "C-MOVE",
+    C_ECHO: "C-ECHO",
+    C_CANCEL: "C-CANCEL",
+    N_EVENT_REPORT: "N-EVENT-REPORT",
+    N_GET: "N-GET",
+    N_SET: "N-SET",
+    N_ACTION: "N-ACTION",
+    N_CREATE: "N-CREATE",
+    N_DELETE: "N-DELETE",
 }
 # PS3.7 E.1: CommandDataSetType where there is no data set; any other value says that there is one.
 NO_DATA_SET, DATA_SET = 0x0101, 0x0001
@@ -143,7 +151,7 @@ def _value(raw: bytes, keyword: str, vr: str, node: str) -> Value:
 def _broken(what: str, node: str) -> ProtocolError:
     return ProtocolError(
         f"expected a command set as of PS3.7 6.3, found: {what}",
-        node=node or None,
+        node=node,
         hint="the peer is broken: see its log",
     )
 

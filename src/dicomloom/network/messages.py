@@ -146,7 +146,7 @@ class EngineMessages:
             last = _LAST if at + size >= len(data) else 0
             primitive = P_DATA()
             fragment = bytes([kind | last]) + data[at : at + size]
-            primitive.presentation_data_value_list.append([context_id, fragment])
+            primitive.presentation_data_value_list.append((context_id, fragment))
             if not self._engine.is_established:
                 raise Ended
             self._engine.dul.send_pdu(primitive)
@@ -155,8 +155,8 @@ class EngineMessages:
         """Return the next message; see `Messages.receive`."""
         cancel = self._engine.dimse.cancel_req
         if cancel:
-            number, primitive = cancel.popitem()
-            return _held(0, primitive)
+            _, request = cancel.popitem()
+            return _held(0, request)
         try:
             context_id, primitive = self._engine.dimse.msg_queue.get(timeout=seconds)
         except queue.Empty:
