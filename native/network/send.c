@@ -50,7 +50,12 @@ static dl_status read_all(const dl_source *source, uint64_t offset, uint8_t *int
     while (size) {
         size_t got = 0;
         dl_status status = source->read_at(source->context, offset, into, size, &got, error);
-        if (status != DL_OK) return status;
+        if (status != DL_OK) {
+            char reason[DL_MESSAGE_SIZE / 2];
+            int os_error = error ? error->os_error : 0;
+            return dl_fail(error, DL_ERR_TRUNCATED, offset, "cannot read the file: %s",
+                           dl_os_message(os_error, reason, sizeof reason));
+        }
         if (got == 0)
             return dl_fail(error, DL_ERR_TRUNCATED, offset,
                            "the file ends within the data set that is being sent");

@@ -81,7 +81,7 @@ cdef extern from "dicomloom/network.h" nogil:
     ctypedef struct dl_receiver:
         uint8_t context_id
         uint8_t control
-        uint32_t left
+        uint32_t pdu_left
         uint8_t *buffer
         size_t at
         size_t length

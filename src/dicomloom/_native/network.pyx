@@ -128,7 +128,9 @@ cdef class Fragments:
             self.check(dl_receiver_put(&self.receiver, &data[0], len(data), &error), &error)
 
     def rest(self):
-        """Take what was received, and is of no fragment, away."""
+        """Take away what was received beyond the last fragment; nothing within a PDU."""
+        if self.receiver.pdu_left:
+            return b""
         cdef bytes made = PyBytes_FromStringAndSize(
             <char *>self.receiver.buffer + self.receiver.at,
             self.receiver.length - self.receiver.at,
