@@ -193,3 +193,8 @@ def _read(stretch: Stretch) -> bytes:
     if len(data) < stretch.end - stretch.start:
         raise OSError("the file has become shorter")
     return data
+
+
+def messages_of(engine: Association) -> Messages:
+    """Return the messages of an open association, by the engine that serves it best."""
+    return EngineMessages(engine)
