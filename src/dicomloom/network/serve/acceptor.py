@@ -266,7 +266,7 @@ class Acceptor(Association):
     def _wake(self, event: evt.Event) -> None:
         # Whoever waits for a message is not told of a release or an abort otherwise.
         if isinstance(event.pdu, (A_RELEASE_RQ, A_ABORT_RQ)):
-            self.dimse.msg_queue.put((None, None))  # type: ignore[arg-type]
+            self.dimse.msg_queue.put((None, None))
 
     def stop(self) -> None:
         """Ask the association to end, from another thread."""
@@ -274,7 +274,7 @@ class Acceptor(Association):
         if self.is_established:
             self.why = self.why or "this server was closed"
             self.abort(block=False)
-            self.dimse.msg_queue.put((None, None))  # type: ignore[arg-type]
+            self.dimse.msg_queue.put((None, None))
         else:
             self.hang_up()
 
@@ -311,18 +311,21 @@ class Acceptor(Association):
 
 def _node_of(ae_title: str, address: Any, listener: Listener) -> Node:
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    limits = {"timeout": listener.terms.timeout, "max_pdu": listener.terms.max_pdu}
+    terms = listener.terms
     try:
-        return Node(f"{ae_title}@{host}:{address[1]}", **limits)
+        where = f"{ae_title}@{host}:{address[1]}"
+        return Node(where, timeout=terms.timeout, max_pdu=terms.max_pdu)
     except NodeError:
-        return Node(f"{_NOBODY}@{host}:{address[1]}", **limits)
+        where = f"{_NOBODY}@{host}:{address[1]}"
+        return Node(where, timeout=terms.timeout, max_pdu=terms.max_pdu)
 
 
 def _extended(event: evt.Event) -> dict[UID, bytes]:
     """Grant relational queries and retrievals, and nothing else of PS3.4 C.5.1.1."""
+    items: dict[UID, bytes] = event.app_info  # type: ignore[attr-defined]
     return {
         uid: asked[:1] + bytes(len(asked) - 1)
-        for uid, asked in event.app_info.items()
+        for uid, asked in items.items()
         if uid.startswith(_RELATIONAL_MODELS) and asked
     }
 

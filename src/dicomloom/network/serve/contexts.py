@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from pydicom.uid import UID
 from pynetdicom import sop_class
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import (
-    NonPatientObjectManagementServiceClass,
+    NonPatientObjectStorageServiceClass,
     ServiceClass,
     StorageServiceClass,
 )
 
+VERIFICATION = "1.2.840.10008.1.1"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 # What we decode; not the deflated one: a few bytes may become any number.
 DECODED = (EXPLICIT, IMPLICIT)
-_OF_STORAGE = (StorageServiceClass, NonPatientObjectManagementServiceClass, ServiceClass)
+_OF_STORAGE = (StorageServiceClass, NonPatientObjectStorageServiceClass, ServiceClass)
 
 
 class Offer(Protocol):
@@ -35,7 +37,7 @@ def is_storage(abstract_syntax: str) -> bool:
 
     Examples
     --------
-    >>> is_storage("1.2.840.10008.5.1.4.1.1.2"), is_storage("1.2.3.4"), is_storage("1.2.840.10008.1.1")
+    >>> is_storage("1.2.840.10008.5.1.4.1.1.2"), is_storage("1.2.3"), is_storage(VERIFICATION)
     (True, True, False)
     """
     return sop_class.uid_to_service_class(abstract_syntax) in _OF_STORAGE
@@ -66,7 +68,7 @@ def supported(
     of each proposed context only the chosen one is left.
     """
     offered = list(offers)
-    made: dict[str, list[str]] = {}
+    made: dict[str, list[str | bytes | UID]] = {}
     for context in proposed:
         uid = str(context.abstract_syntax)
         offer = next((offer for offer in offered if offer.takes(uid)), None)
@@ -81,9 +83,9 @@ def supported(
     return [_context(uid, syntaxes) for uid, syntaxes in made.items()]
 
 
-def _context(uid: str, syntaxes: list[str]) -> PresentationContext:
+def _context(uid: str, syntaxes: list[str | bytes | UID]) -> PresentationContext:
     made = PresentationContext()
-    made.abstract_syntax = uid  # type: ignore[assignment]
+    made.abstract_syntax = uid
     made.transfer_syntax = syntaxes
     # Both roles: a peer that asks with C-GET is the SCP of what it gets (PS3.7 D.3.3.4).
     made.scu_role = made.scp_role = True

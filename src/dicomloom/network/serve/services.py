@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.errors import LimitError, ProtocolError
 from dicomloom.network import command as commands
-from dicomloom.network.command import Command, Value
+from dicomloom.network.command import Value
 from dicomloom.network.datasets import read_data_set
 from dicomloom.network.messages import Ended, Message, Messages
-from dicomloom.network.serve.contexts import DECODED, IMPLICIT
+from dicomloom.network.serve.contexts import DECODED, IMPLICIT, VERIFICATION
+from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.words import printable
 
 if TYPE_CHECKING:
@@ -20,15 +21,12 @@ if TYPE_CHECKING:
     from dicomloom.network.serve.acceptor import Acceptor
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
-VERIFICATION = "1.2.840.10008.1.1"
 SUCCESS, PENDING, CANCELLED = 0x0000, 0xFF00, 0xFE00
 # PS3.7 C: of all services.
 UNRECOGNIZED, PROCESSING_FAILURE, WRONG_CLASS = 0x0211, 0x0110, 0x0122
 CANNOT_UNDERSTAND = 0xC000
 # Bytes of a data set that is decoded: identifiers, lists of references.
 _LARGEST_DECODED = 1 << 20
-# PS3.5 6.2, LO.
-_LONGEST_COMMENT = 64
 
 
 class Context(NamedTuple):
@@ -37,23 +35,6 @@ class Context(NamedTuple):
     number: int
     abstract_syntax: str
     transfer_syntax: str
-
-
-class Refused(Exception):
-    """A request that cannot be done; its status is the answer.
-
-    Attributes
-    ----------
-    status : int
-    comment : str
-        What the peer is told; no patient data.
-    more : dict
-        Further elements of the response.
-    """
-
-    def __init__(self, status: int, comment: str = "", **more: Value) -> None:
-        super().__init__(f"status 0x{status:04X}: {comment}")
-        self.status, self.comment, self.more = status, comment, more
 
 
 class Request:
@@ -102,16 +83,16 @@ class Request:
 
         Raises
         ------
-        Refused
+        Refusal
             There is none, or it cannot be decoded.
         """
         if not commands.has_data_set(self.command):
-            raise Refused(self.cannot, "the data set is missing")
+            raise Refusal(self.cannot, "the data set is missing")
         try:
             data = self.message.read(_LARGEST_DECODED)
             return read_data_set(data, self.context.transfer_syntax == IMPLICIT)[0]
         except (LimitError, ValueError) as error:
-            raise Refused(self.cannot, str(error)) from error
+            raise Refusal(self.cannot, str(error)) from error
 
     @property
     def cannot(self) -> int:
@@ -154,7 +135,7 @@ class Service:
     Attributes
     ----------
     handlers : mapping of int to callable
-        What to do by command field. A handler sends all responses, or raises: `Refused` has a
+        What to do by command field. A handler sends all responses, or raises: `Refusal` has a
         status of its own, anything else is answered as a failure.
     syntaxes : sequence of str or None
         The transfer syntaxes that it takes; None: all.
@@ -206,25 +187,23 @@ def dispatch(request: Request, services: Iterable[Service]) -> None:
     handler = service.handlers.get(field)
     try:
         if handler is None:
-            raise Refused(UNRECOGNIZED, f"{request.name} is not served on this context")
+            raise Refusal(UNRECOGNIZED, f"{request.name} is not served on this context")
         handler(request)
     except (Ended, ProtocolError):
         raise
-    except Refused as refusal:
+    except Refusal as refusal:
         _refuse(request, refusal)
     except Exception as error:
         # Its text may have values, which are patient data.
         _LOGGER.debug("%s: %s failed", request.acceptor.peer, request.name, exc_info=True)
-        _refuse(request, Refused(request.cannot, f"failed: {type(error).__name__}"))
+        _refuse(request, Refusal(request.cannot, f"failed: {type(error).__name__}"))
 
 
-def _refuse(request: Request, refusal: Refused) -> None:
+def _refuse(request: Request, refusal: Refusal) -> None:
     _LOGGER.warning(
         "%s: %s answered with 0x%04X: %s",
         *(request.acceptor.peer, request.name, refusal.status, printable(refusal.comment)),
     )
     request.acceptor.failed += 1
-    more: Command = dict(refusal.more)
-    if refusal.comment:
-        more["ErrorComment"] = refusal.comment.encode("ascii", "replace").decode()[:_LONGEST_COMMENT]
-    request.answer(refusal.status, **more)
+    comment = refusal.comment.encode("ascii", "replace").decode()
+    request.answer(refusal.status, ErrorComment=comment)

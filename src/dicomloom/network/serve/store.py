@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from dicomloom.errors import LimitError
+from dicomloom.files import EagerFile
 from dicomloom.network import command as commands
 from dicomloom.network.serve.contexts import is_storage
-from dicomloom.network.serve.services import SUCCESS, WRONG_CLASS, Refused, Request, Service
+from dicomloom.network.serve.places import Stored
+from dicomloom.network.serve.refusal import Refusal
+from dicomloom.network.serve.services import SUCCESS, WRONG_CLASS, Request, Service
 
 # PS3.4 B.2.3, PS3.7 C.
 OUT_OF_RESOURCES = 0xA700
-_INVALID_INSTANCE = 0x0117
-# What is safe as a name: wider than PS3.5 9.1, since some write leading zeros.
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_LONGEST_UID = 64
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -29,7 +27,8 @@ class Arrival:
 
     Attributes
     ----------
-    path : str
+    path, outcome : str
+        See `dicomloom.network.serve.places.Stored`.
     sop_class, sop_instance, transfer_syntax : str
         UIDs, as the peer sent them.
     source : str
@@ -39,6 +38,7 @@ class Arrival:
     """
 
     path: str
+    outcome: str
     sop_class: str
     sop_instance: str
     transfer_syntax: str
@@ -47,32 +47,29 @@ class Arrival:
 
 
 class Receiving(Protocol):
-    """An object that is being received."""
+    """An object that is being received; see `dicomloom.network.serve.places.Incoming`."""
 
-    @property
-    def descriptor(self) -> int:
-        """Open for writing behind the file meta information."""
+    file: EagerFile
 
-    def commit(self) -> str:
-        """Give it its name, and return that path.
-
-        Raises
-        ------
-        Refused
-            It must not stay, since another stands there.
-        """
+    def commit(self) -> Stored:
+        """Give it its name."""
 
     def discard(self) -> None:
         """Remove what was written, unless it is in its place."""
 
 
 class Place(Protocol):
-    """Where objects go."""
+    """Where objects go; see `dicomloom.network.serve.places.Places`."""
 
     folder: str
 
     def open(
-        self, sop_class: str, sop_instance: str, transfer_syntax: str, source: str, receiver: str
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax: str,
+        source: str,
+        receiving: str,
     ) -> Receiving:
         """Begin an object."""
 
@@ -85,7 +82,7 @@ class Storage(Service):
     place : Place
     arrived : callable, optional
         Called with each `Arrival` before its sender is answered, in the thread of the association;
-        raising `Refused` makes the answer another.
+        raising `Refusal` makes the answer another.
     max_object : int or None
         Bytes of the largest data set that is taken.
     min_free : int
@@ -114,33 +111,31 @@ class Storage(Service):
         """Take one object."""
         context, uid = request.context, request.text("AffectedSOPInstanceUID")
         if request.text("AffectedSOPClassUID") != context.abstract_syntax:
-            raise Refused(WRONG_CLASS, "the presentation context is of another SOP class")
-        if len(uid) > _LONGEST_UID or not _UID.fullmatch(uid):
-            raise Refused(_INVALID_INSTANCE, "the SOP Instance UID is none (PS3.5 9.1)")
+            raise Refusal(WRONG_CLASS, "the presentation context is of another SOP class")
         if not commands.has_data_set(request.command):
-            raise Refused(request.cannot, "the data set is missing")
+            raise Refusal(request.cannot, "the data set is missing")
         if self._min_free and _free(self._place.folder) < self._min_free:
-            raise Refused(OUT_OF_RESOURCES, "the disk is as full as it may be")
+            raise Refusal(OUT_OF_RESOURCES, "the disk is as full as it may be")
         source, receiver = request.acceptor.node.ae_title, request.acceptor.listener.terms.ae_title
         try:
             receiving = self._place.open(
                 context.abstract_syntax, uid, context.transfer_syntax, source, receiver
             )
             try:
-                size = request.message.write_to(receiving.descriptor, self._max_object)
-                path = receiving.commit()
+                size = request.message.write_to(receiving.file.fileno(), self._max_object)
+                stored = receiving.commit()
             finally:
                 receiving.discard()
         except LimitError as error:
-            raise Refused(OUT_OF_RESOURCES, f"more than {self._max_object} bytes") from error
+            raise Refusal(OUT_OF_RESOURCES, f"more than {self._max_object} bytes") from error
         except OSError as error:
             if error.errno in _FULL:
-                raise Refused(OUT_OF_RESOURCES, "the disk is full") from error
+                raise Refusal(OUT_OF_RESOURCES, "the disk is full") from error
             raise
         request.acceptor.received += size
         if self._arrived is not None:
             syntax = context.transfer_syntax
-            arrival = Arrival(path, context.abstract_syntax, uid, syntax, source, size)
+            arrival = Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
             self._arrived(arrival)
         request.answer(SUCCESS)
 
