@@ -121,6 +121,27 @@ void dl_source_memory(dl_source *source, dl_memory *memory);
 /* A source over an open descriptor; close() closes it. */
 void dl_source_descriptor(dl_source *source, int descriptor);
 
+/* --- sockets -----------------------------------------------------------------------------------
+ */
+
+/* A connected socket that somebody else closes. Waiting is done in short steps, between which
+ * `waiting` (NULL: nothing) may say by a status other than DL_OK that it is to end. */
+typedef struct dl_socket {
+    int descriptor;
+    dl_status (*waiting)(void *context, dl_error *error);
+    void *context;
+} dl_socket;
+
+/* Give or take at least one byte, or 0 at the end of the connection, by `deadline` (of
+ * dl_monotonic_seconds); DL_ERR_IO with os_error ETIMEDOUT after it. The socket may block or not.
+ */
+DL_NODISCARD dl_status dl_socket_receive(void *socket, void *into, size_t room, double deadline,
+                                         size_t *count, dl_error *error);
+DL_NODISCARD dl_status dl_socket_send(void *socket, const void *data, size_t size, double deadline,
+                                      size_t *count, dl_error *error);
+/* Writes all of `data` where the descriptor stands; 0, or errno. */
+int dl_descriptor_write(int descriptor, const void *data, size_t size);
+
 /* --- files and directories ---------------------------------------------------------------------
  */
 

@@ -52,6 +52,68 @@ cdef extern from "dicomloom/base.h" nogil:
     enum: DL_CURRENT_DIRECTORY
 
 
+    ctypedef struct dl_socket:
+        int descriptor
+        dl_status (*waiting)(void *, dl_error *) noexcept nogil
+        void *context
+
+    dl_status dl_socket_receive(void *socket, void *into, size_t room, double deadline,
+                                size_t *count, dl_error *error)
+    dl_status dl_socket_send(void *socket, const void *data, size_t size, double deadline,
+                             size_t *count, dl_error *error)
+    double dl_monotonic_seconds()
+
+
+cdef extern from "dicomloom/network.h" nogil:
+    ctypedef struct dl_wire:
+        void *context
+        dl_status (*receive)(void *, void *, size_t, double, size_t *, dl_error *) noexcept nogil
+        dl_status (*send)(void *, const void *, size_t, double, size_t *, dl_error *) noexcept nogil
+
+    enum: DL_FRAGMENT_COMMAND
+
+    ctypedef enum dl_arrival:
+        DL_ARRIVED_FRAGMENT
+        DL_ARRIVED_OTHER
+        DL_ARRIVED_END
+        DL_ARRIVED_NOTHING
+
+    ctypedef struct dl_receiver:
+        uint8_t context_id
+        uint8_t control
+        uint32_t pdu_left
+        uint8_t *buffer
+        size_t at
+        size_t length
+
+    ctypedef struct dl_sink:
+        dl_bytes *memory
+        int descriptor
+        int os_error
+        uint64_t most
+        uint64_t size
+
+    ctypedef struct dl_message:
+        const uint8_t *command
+        size_t command_size
+        const uint8_t *data
+        int descriptor
+        uint64_t start
+        uint64_t size
+        uint32_t most
+        uint8_t context_id
+
+    void dl_receiver_open(dl_receiver *receiver, const dl_wire *wire, uint8_t *buffer,
+                          size_t capacity, uint32_t most, double patience)
+    dl_status dl_receiver_put(dl_receiver *receiver, const uint8_t *data, size_t size,
+                              dl_error *error)
+    dl_status dl_receive_fragment(dl_receiver *receiver, double deadline, dl_arrival *arrival,
+                                  dl_error *error)
+    dl_status dl_receive_part(dl_receiver *receiver, dl_sink *sink, dl_error *error)
+    dl_status dl_send_message(const dl_wire *wire, const dl_message *message, uint8_t *buffer,
+                              size_t capacity, double patience, dl_error *error)
+
+
 cdef extern from "dicomloom/dicom.h" nogil:
     ctypedef enum dl_vr:
         DL_VR_NONE

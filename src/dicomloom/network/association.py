@@ -23,6 +23,8 @@ from pynetdicom.transport import AddressInformation
 
 from dicomloom.errors import NetworkError, NoAcceptedContext, ProtocolError
 from dicomloom.network import words
+from dicomloom.network.direct import exchanging
+from dicomloom.network.messages import Ended, Messages
 from dicomloom.network.node import Node
 from dicomloom.network.wire import Reactor, Wire, connect, failed, timed_out
 from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -308,6 +310,22 @@ class OpenAssociation:
             yield engine
             # Not after an exception: then `abort` lets the thread go on.
             engine._reactor_checkpoint.set()
+
+    @contextlib.contextmanager
+    def exchanging(self, operation: str) -> Iterator[Messages]:
+        """Take the messages from the engine for the block, and name what is being done.
+
+        Raises
+        ------
+        NetworkError
+            The association ended before or in the block; the exception says why.
+        """
+        with self.during(operation) as engine:
+            try:
+                with exchanging(engine, self._wire) as messages:
+                    yield messages
+            except Ended:
+                raise self.failure() from None
 
     def receive(self, request: Any, seconds: float | None = None) -> Any:
         """Return the next response to a request, an object of its class.

@@ -8,6 +8,7 @@ import logging
 import select
 import socket
 import ssl
+import threading
 import time
 from typing import Any, NoReturn
 
@@ -28,9 +29,11 @@ _P_DATA, _ABORT = 4, 7
 # An A-ASSOCIATE-AC with 128 contexts and all it can negotiate takes a fraction of this.
 _LARGEST_OTHER = 256 << 10
 # A command set has some dozen short elements (PS3.7 E).
-_LARGEST_COMMAND = 1 << 20
+LARGEST_COMMAND = 1 << 20
 # Messages that wait for their reader; while there are so many, the peer has to wait.
 _MOST_WAITING = 16
+# Seconds after which a reactor without a connection looks for something else to do.
+_PARKED = 0.05
 # PS3.8 9.3.8: source is the service-provider, reason is invalid-PDU-parameter-value.
 _ABORT_INVALID = bytes([_ABORT, 0, 0, 0, 0, 4, 0, 0, 2, 6])
 
@@ -159,11 +162,19 @@ class Wire(AssociationSocket):
         memory; None: any.
     received : int
         How many whole PDU headers arrived.
+    connection : socket.socket
+    peer : str
+        For messages.
+    limit : float
+        Seconds that a PDU may take.
+    max_pdu : int
+        Bytes of the largest P-DATA-TF PDU that is taken.
     """
 
     def __init__(self, assoc: Association, node: Node, connection: socket.socket) -> None:
-        self._connection = connection
+        self.connection = connection
         self._node = node
+        self.peer, self.limit, self.max_pdu = str(node), node.timeout, node.max_pdu
         self.fault: NetworkError | None = None
         self.ended = False
         self.leaving = False
@@ -174,13 +185,14 @@ class Wire(AssociationSocket):
         self._kind = 0
         self._message = 0
         self._deadline = 0.0
-        self._limit = node.timeout
+        self._is_taken = False
+        self._parked, self._returned = threading.Event(), threading.Event()
         super().__init__(assoc, address=AddressInformation("127.0.0.1", 0))
 
     def _create_socket(self, address: AddressInformation) -> socket.socket:
         # The way that the base class offers to bring a socket of another making.
-        self._connection.settimeout(self._limit)
-        return self._connection
+        self.connection.settimeout(self.limit)
+        return self.connection
 
     def connect(self, primitive: T_CONNECT) -> None:
         """Tell the state machine that there is a connection, since there has long been one."""
@@ -193,9 +205,16 @@ class Wire(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether there is something to read, or the end; any number of descriptors will do."""
+        if self._is_taken:
+            self._parked.set()
+            self._returned.wait(_PARKED)
+            return False
         connection = self.socket
         if connection is None or not self._is_connected:
             return False
+        return self._is_ready(connection)
+
+    def _is_ready(self, connection: socket.socket) -> bool:
         if self.assoc.dimse.msg_queue.qsize() >= _MOST_WAITING:
             return False
         if self._ahead or self._failed is not None:
@@ -216,9 +235,9 @@ class Wire(AssociationSocket):
         try:
             connection.settimeout(0)
             self._ahead = connection.recv(1)
-            connection.settimeout(self._limit)
+            connection.settimeout(self.limit)
         except ssl.SSLWantReadError:
-            connection.settimeout(self._limit)
+            connection.settimeout(self.limit)
             return False
         except (OSError, ValueError) as error:
             self._failed = error if isinstance(error, OSError) else OSError(str(error))
@@ -235,7 +254,7 @@ class Wire(AssociationSocket):
             The connection broke, the peer was too slow, or the PDU is longer than it may be.
         """
         if not self._kind:
-            self._deadline = time.monotonic() + self._limit
+            self._deadline = time.monotonic() + self.limit
             data = self._read(nr_bytes)
             if len(data) == _HEADER:
                 self._acknowledge()
@@ -258,15 +277,7 @@ class Wire(AssociationSocket):
                     break
                 at += some
         except TimeoutError:
-            self._blame(
-                timed_out(
-                    self._node,
-                    "dimse" if self.received > 1 else "associate",
-                    self._limit,
-                    "the peer began a PDU and did not send the rest",
-                    "the peer or the network is far too slow, or stuck",
-                )
-            )
+            self.blame_slow("the peer began a PDU and did not send the rest")
             raise
         except ssl.SSLError as error:
             self._blame(tls.explain(self._node, error))
@@ -284,8 +295,9 @@ class Wire(AssociationSocket):
         if self._failed is not None:
             raise self._failed
         if self._ahead:
-            view[:1], self._ahead = self._ahead, b""
-            return 1
+            count = min(len(view), len(self._ahead))
+            view[:count], self._ahead = self._ahead[:count], self._ahead[count:]
+            return count
         if connection is None:
             raise OSError(errno.ENOTCONN, "the connection is closed")
         if left <= 0:
@@ -296,14 +308,14 @@ class Wire(AssociationSocket):
         except ssl.SSLEOFError:
             return 0  # closed without a closing alert, as many do
         finally:
-            connection.settimeout(self._limit)
+            connection.settimeout(self.limit)
 
     def _acknowledge(self) -> None:
         # A peer that writes header and body apart, with Nagle's algorithm on, as DCMTK does, holds
         # the body back until the header is acknowledged; Linux would take 40 ms for that.
         if hasattr(socket, "TCP_QUICKACK"):
             with contextlib.suppress(OSError):  # closed meanwhile; the next read says so
-                self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _look(self, header: bytes) -> None:
         kind, length = header[0], int.from_bytes(header[2:], "big")
@@ -312,10 +324,10 @@ class Wire(AssociationSocket):
             return
         self.received += 1
         self._kind = kind
-        limit = self._node.max_pdu if kind == _P_DATA else _LARGEST_OTHER
+        limit = self.max_pdu if kind == _P_DATA else _LARGEST_OTHER
         if length <= limit:
             return
-        self._refuse(
+        self.refuse(
             f"expected at most {limit} bytes in a PDU of type {kind:02X}H, found {length}",
             "the peer does not keep to what was negotiated: see PS3.8 D.1; "
             "a larger max_pdu may help",
@@ -328,17 +340,18 @@ class Wire(AssociationSocket):
             length, control = int.from_bytes(data[at : at + 4], "big"), data[at + 5]
             at += 4 + length
             self._message += length
-            limit = _LARGEST_COMMAND if control & 1 else self.largest_data_set
+            limit = LARGEST_COMMAND if control & 1 else self.largest_data_set
             if limit is not None and self._message > limit:
                 what = "command set" if control & 1 else "data set"
-                self._refuse(
+                self.refuse(
                     f"expected a {what} of at most {limit} bytes, found {self._message} and no end",
                     "the peer is broken, or sends what was not asked for: see its log",
                 )
             if control & 2:
                 self._message = 0
 
-    def _refuse(self, message: str, hint: str) -> NoReturn:
+    def refuse(self, message: str, hint: str) -> NoReturn:
+        """Abort, with a `ProtocolError` as the fault, and raise that."""
         fault = ProtocolError(message, node=str(self._node), hint=hint)
         self._blame(fault)
         self.send(_ABORT_INVALID)
@@ -364,6 +377,12 @@ class Wire(AssociationSocket):
         message = f'the peer does not speak DICOM: it began with "{shown}"'
         return failed(self._node, "not-dicom", message, hint)
 
+    def blame_slow(self, message: str) -> None:
+        """Have a `TimeoutExpired` as the fault, if there is no other."""
+        step = "dimse" if self.received > 1 else "associate"
+        hint = "the peer or the network is far too slow, or stuck"
+        self._blame(timed_out(self._node, step, self.limit, message, hint))
+
     def _blame(self, fault: NetworkError) -> None:
         if not self.leaving:
             self.fault = self.fault or fault
@@ -378,9 +397,7 @@ class Wire(AssociationSocket):
                 raise OSError(errno.ENOTCONN, "the connection is closed")
             connection.sendall(bytestream)
         except TimeoutError:
-            hint = "the peer or the network is far too slow, or stuck"
-            message = "the peer did not take what was sent"
-            self._blame(timed_out(self._node, "dimse", self._limit, message, hint))
+            self.blame_slow("the peer did not take what was sent")
             self.event_queue.put("Evt17")
         except OSError:
             # What the peer said before it closed, its reason perhaps, may still wait to be read.
@@ -390,16 +407,48 @@ class Wire(AssociationSocket):
         else:
             evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
 
+    def take(self) -> bool:
+        """Take the connection from the reactor; False where that has ended.
+
+        From then on it is the caller's to read and write, until `give_back`.
+        """
+        self._parked.clear()
+        self._returned.clear()
+        self._is_taken = True
+        # The reactor may be within a PDU: it tells when it asks for the next one.
+        while not self._parked.wait(0.01):
+            if not self.assoc.dul.is_alive():
+                self._is_taken = False
+                return False
+        return True
+
+    def take_ahead(self) -> bytes:
+        """Take away what was read and not given to the reactor."""
+        data, self._ahead = self._ahead, b""
+        return data
+
+    def give_back(self, data: bytes) -> None:
+        """Give the connection back to the reactor, which reads `data` first."""
+        self._ahead = data
+        self.assoc.dul._idle_timer.restart()
+        self._is_taken = False
+        self._returned.set()
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody else than the reactor uses the connection."""
+        return self._is_taken
+
     def hang_up(self) -> None:
         """Wake whoever reads or writes; the connection is over. Any thread may call it."""
         with contextlib.suppress(OSError):  # not connected any more
             # Not SSLSocket's own, which takes the TLS state from under another thread.
-            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+            socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
 
     def _shutdown_socket(self) -> None:
         # The base class leaves a descriptor open when the peer was first to close.
         self.hang_up()
-        self._connection.close()
+        self.connection.close()
 
     def discard(self) -> None:
         """Close the descriptor; the reactor must have ended."""
@@ -413,6 +462,11 @@ class Reactor(DULServiceProvider):
     It ends without a word after an unexpected event or a broken PDU, and its user would wait until
     the time-out.
     """
+
+    def idle_timer_expired(self) -> bool:
+        """Whether nothing went over the connection for too long."""
+        wire = self.socket
+        return not (isinstance(wire, Wire) and wire.is_taken) and super().idle_timer_expired()
 
     def run_reactor(self) -> None:
         """Run until the association is over."""
