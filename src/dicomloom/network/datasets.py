@@ -47,6 +47,34 @@ def read_data_set(data: bytes, implicit: bool) -> tuple[Dataset, list[str]]:
     return made, unfit
 
 
+def write_data_set(dataset: Dataset, implicit: bool) -> bytes:
+    """Return a data set in Little Endian.
+
+    Raises
+    ------
+    ValueError
+        It has a value that cannot be written. The message has no values.
+
+    Examples
+    --------
+    >>> from pydicom import Dataset
+    >>> made = Dataset()
+    >>> made.PatientID = "7"
+    >>> write_data_set(made, implicit=False).hex(" ", 4)
+    '10002000 4c4f0200 3720'
+    """
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, implicit
+    try:
+        write_dataset(buffer, dataset)
+    except _UNREADABLE as error:
+        raise ValueError(f"it cannot be written: {type(error).__name__}") from error
+    return buffer.getvalue()
+
+
 def _settle(dataset: Dataset, unfit: list[str], depth: int = 0) -> None:
     """Convert all elements now, not when somebody looks; those that cannot be become UN."""
     from pydicom.datadict import keyword_for_tag

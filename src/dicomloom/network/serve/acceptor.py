@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydicom.uid import UID
@@ -20,7 +21,9 @@ from pynetdicom.transport import AddressInformation
 from dicomloom.errors import NetworkError, NodeError, ProtocolError
 from dicomloom.network import command as commands
 from dicomloom.network import tls, words
-from dicomloom.network.messages import Ended, Messages, messages_of
+from dicomloom.network.command import Command
+from dicomloom.network.direct import exchanging
+from dicomloom.network.messages import Ended, Message, Messages, Stretch
 from dicomloom.network.node import Node
 from dicomloom.network.serve.contexts import supported
 from dicomloom.network.serve.services import Context, Request, dispatch
@@ -36,6 +39,8 @@ _UNKNOWN_CALLING, _UNKNOWN_CALLED, _TOO_MANY = (1, 1, 3), (1, 1, 7), (2, 3, 2)
 _RELATIONAL_MODELS = "1.2.840.10008.5.1.4.1.2."
 # Seconds: how often a connection is looked at that has not asked for anything yet.
 _GLANCE = 0.02
+# Seconds: how often an idle association looks whether the server is closed.
+_IDLE = 0.25
 # What goes on the wire at once ends within this.
 _END = 5.0
 _NOBODY = "UNKNOWN"
@@ -57,7 +62,7 @@ class _Accepted(Wire):
 
     def rename(self, node: Node) -> None:
         """Call the peer by the name that it gave."""
-        self._node = node
+        self._node, self.peer = node, str(node)
 
     def _foreign(self, header: bytes) -> NetworkError:
         if self.received:
@@ -94,6 +99,8 @@ class Acceptor(Association):
         How many of them were refused or failed.
     received : int
         Bytes of the data sets that were stored.
+    stopping : bool
+        Whether it is to end, since the server is closed.
     """
 
     def __init__(self, listener: Listener, connection: socket.socket, address: Any) -> None:
@@ -114,7 +121,9 @@ class Acceptor(Association):
         self.began = time.monotonic()
         self._connection = connection
         self._wire: _Accepted | None = None
-        self._stopping = False
+        self.stopping = False
+        self._asked: dict[int, Callable[[int | None], None]] = {}
+        self._number = 0
         self.name = f"dicomloom-serve-{self.node.port}"
         self.requestor.address_info = AddressInformation.from_tuple(address)
         us = self.acceptor
@@ -177,6 +186,10 @@ class Acceptor(Association):
         if self.is_established:
             self._run_reactor()
 
+    def is_relational(self, model: str) -> bool:
+        """Whether relational queries were negotiated for an information model (PS3.4 C.5.1.1)."""
+        return self.acceptor.sop_class_extended.get(UID(model), b"")[:1] == b"\1"
+
     def _request(self, wire: _Accepted) -> A_ASSOCIATE | None:
         """Wait for the A-ASSOCIATE-RQ; None where there comes none."""
         end = self.began + self.listener.terms.timeout
@@ -220,43 +233,75 @@ class Acceptor(Association):
     def _run_reactor(self) -> None:
         """Serve requests until the association ends."""
         self._is_paused = False
+        assert self._wire is not None
         try:
-            self._serve(messages_of(self))
+            with exchanging(self, self._wire) as messages:
+                self._serve(messages)
         except Ended:
-            pass
+            if not self.stopping:
+                super()._run_reactor()  # it answers a release, and notes an abort
+                return
         except (ProtocolError, OSError) as error:
-            self.why = words.printable(str(error))
-            self.abort()
-            return
-        if self._stopping:
-            self.kill()
-            return
-        super()._run_reactor()  # it answers a release, and notes an abort
+            self.why = self.why or words.printable(str(error))
+        self.abort()
 
     def _serve(self, messages: Messages) -> None:
-        contexts = {
-            number: Context(number, str(one.abstract_syntax), str(one.transfer_syntax[0]))
-            for number, one in self._accepted_cx.items()
-        }
+        """Serve requests until nothing comes any more, or the server is closed."""
+        contexts = {one.number: one for one in self.contexts()}
         limit = self.listener.terms.idle_timeout
         heard = time.monotonic()
-        while not self._stopping:
-            message = messages.receive(min(limit, 1.0))
-            if message is None:
-                if time.monotonic() - heard > limit:
-                    self.why = f"nothing went over it for {limit:g} s"
-                    self.abort()
-                    return
-                continue
-            # A C-CANCEL that comes by pynetdicom's queue does not say of which context it is.
-            if commands.integer(message.command, "CommandField") == commands.C_CANCEL:
-                continue
-            if message.context_id not in contexts:
-                raise ProtocolError(f"the peer used the context {message.context_id}, not accepted")
-            request = Request(self, messages, message, contexts[message.context_id])
-            self.served[request.name] += 1
-            dispatch(request, self.listener.services)
-            heard = time.monotonic()
+        while not self.stopping:
+            message = messages.receive(min(limit, _IDLE))
+            if message is not None:
+                self._serve_one(messages, message, contexts)
+                heard = time.monotonic()
+            elif time.monotonic() - heard > limit:
+                self.why = f"nothing went over it for {limit:g} s"
+                return
+        self.why = "this server was closed"
+
+    def contexts(self, *, ours: bool = False) -> list[Context]:
+        """Return the accepted presentation contexts; `ours`: in which we may be the SCU."""
+        return [
+            Context(number, str(one.abstract_syntax), str(one.transfer_syntax[0]))
+            for number, one in self._accepted_cx.items()
+            if one.as_scu or not ours
+        ]
+
+    def _serve_one(
+        self, messages: Messages, message: Message, contexts: dict[int, Context]
+    ) -> None:
+        command = message.command
+        if commands.is_response(command):
+            number = commands.integer(command, "MessageIDBeingRespondedTo")
+            answered = self._asked.pop(number, None)
+            if answered is None:
+                raise ProtocolError(f"the peer answered {number}, which was not asked")
+            answered(commands.integer(command, "Status"))
+            return
+        # One of a request that is answered; by pynetdicom's queue it has no context.
+        if commands.integer(command, "CommandField") == commands.C_CANCEL:
+            return
+        if message.context_id not in contexts:
+            raise ProtocolError(f"the peer used context {message.context_id}, not accepted")
+        request = Request(self, messages, message, contexts[message.context_id])
+        self.served[request.name] += 1
+        dispatch(request, self.listener.services)
+
+    def ask(
+        self,
+        request: Request,
+        command: Command,
+        data: bytes | Stretch | None,
+        answered: Callable[[int | None], None],
+    ) -> None:
+        """Send a request of ours in the context of one of the peer's, behind its answer.
+
+        `answered` is called once, in this thread, with the status; None: the association ended.
+        """
+        self._number = self._number % 0xFFFF + 1
+        self._asked[self._number] = answered
+        request.messages.send(request.context.number, command | {"MessageID": self._number}, data)
 
     def _serve_request(self, message: Any, context_id: int) -> None:
         # pynetdicom has a thread of its own for each N-EVENT-REPORT; ours come in their turn.
@@ -269,11 +314,9 @@ class Acceptor(Association):
             self.dimse.msg_queue.put((None, None))
 
     def stop(self) -> None:
-        """Ask the association to end, from another thread."""
-        self._stopping = True
+        """Ask the association to end, from another thread; what it is at is finished first."""
+        self.stopping = True
         if self.is_established:
-            self.why = self.why or "this server was closed"
-            self.abort(block=False)
             self.dimse.msg_queue.put((None, None))
         else:
             self.hang_up()
@@ -288,6 +331,8 @@ class Acceptor(Association):
 
     def _finish(self) -> None:
         """Leave no thread and no descriptor behind, whatever state there is."""
+        for answered in self._asked.values():
+            answered(None)
         self.dul.kill_dul()
         wire = self._wire
         if wire is None:

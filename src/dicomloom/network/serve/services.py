@@ -111,6 +111,8 @@ class Request:
         ProtocolError
             The peer asks for something else meanwhile, without having negotiated that.
         """
+        if self.acceptor.stopping:
+            raise Ended
         if not self._cancelled and (message := self.messages.receive(0)) is not None:
             self.meanwhile(message)
         return self._cancelled
@@ -178,10 +180,8 @@ def dispatch(request: Request, services: Iterable[Service]) -> None:
         It cannot be answered: abort the association.
     """
     command = request.command
-    if commands.is_response(command) or "MessageID" not in command:
-        if commands.integer(command, "CommandField") == commands.C_CANCEL:
-            return  # of a request that is answered
-        raise ProtocolError(f"expected a request with a message ID, found {request.name}")
+    if "MessageID" not in command:
+        raise ProtocolError(f"expected a message ID, found a {request.name} without")
     field = commands.integer(command, "CommandField")
     service = next(one for one in services if one.takes(request.context.abstract_syntax))
     handler = service.handlers.get(field)
