@@ -1,0 +1,1 @@
+"""What a server answers, without a network: worklists, performed steps, matching."""
