@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Mapping
 from datetime import datetime
-from io import BytesIO
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dicomloom import attributes
 from dicomloom.errors import (
     CorruptError,
     DicomloomError,
     DicomloomWarning,
-    NetworkError,
-    ProtocolError,
     StateError,
     StatusError,
-    TagError,
     WriteError,
 )
-from dicomloom.network import step_content, words
+from dicomloom.network import step_content, step_message, words
 from dicomloom.network import step_table as table
 from dicomloom.network.json_model import read_data_sets
 from dicomloom.network.node import Node
@@ -35,16 +30,7 @@ if TYPE_CHECKING:
 
     from pydicom import Dataset
 
-_LOGGER = logging.getLogger("dicomloom.network")
 StrPath = str | os.PathLike[str]
-# Explicit and Implicit VR Little Endian.
-_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-_MESSAGE_ID = 1
-_DUPLICATE, _PROCESSING_FAILURE = 0x0111, 0x0110
-# PS3.7 C.3: warnings; the object was created or set.
-_WARNINGS = (0x0001, 0x0107, 0x0116)
-# Many peers send the Error Comment of PS3.4 table F.7.2-2 without its Error ID.
-_FINAL_COMMENT = "no longer be updated"
 
 
 class PerformedProcedureStep:
@@ -126,8 +112,8 @@ class PerformedProcedureStep:
         self._take(StepState(new_uid(), NEW, made), state)
 
     def _take(self, known: StepState, path: StrPath | None) -> None:
-        self._known = known
-        self._path = path
+        self._known, self._path = known, path
+        self._told: set[str] = set()
         pending = known.attributes if known.pending is None else known.pending
         self._series = step_content.SeriesList(table.items_of(pending, table.SERIES))
 
@@ -231,7 +217,7 @@ class PerformedProcedureStep:
         try:
             self._send("N-CREATE", self._known.attributes, NEW, CREATING)
         except StatusError as error:
-            if not (again and error.status == _DUPLICATE):
+            if not (again and error.status == step_message.DUPLICATE):
                 raise
         self._settle(table.IN_PROGRESS)
 
@@ -282,13 +268,15 @@ class PerformedProcedureStep:
         Warns
         -----
         DicomloomWarning
-            The object is of another study than the step.
+            The object is of another study than the step; once a study.
         """
         self._expect("add_instance", NEW, CREATING, table.IN_PROGRESS)
         read = step_content.read_instance(instance)
         study = str(read.get("StudyInstanceUID") or "")
         items = table.items_of(self.attributes, table.SCHEDULED)
-        if study and all(study != str(item.StudyInstanceUID) for item in items):
+        own = {str(item.StudyInstanceUID) for item in items} | self._told
+        if study and study not in own:
+            self._told.add(study)
             text = f"{read.SOPInstanceUID} is of the study {study}, which is not that of the step"
             warnings.warn(words.printable(text), DicomloomWarning, stacklevel=2)
         self._series.refer(read, self._protocol())
@@ -395,7 +383,7 @@ class PerformedProcedureStep:
         try:
             self._send("N-SET", pending, table.IN_PROGRESS, ending)
         except StatusError as error:
-            if not (again and _is_final(error)):
+            if not (again and step_message.is_final(error)):
                 raise
             text = f"{self.node}: the step is final there: taken for the success of the earlier try"
             warnings.warn(text, DicomloomWarning, stacklevel=3)
@@ -467,15 +455,14 @@ class PerformedProcedureStep:
         earlier = self.state
         if during and earlier != during:
             self._settle(during)
-        request = _request(service, self.uid)
+        request = step_message.request_of(service, self.uid)
         try:
-            answer = _exchange(self.node, service, request, sent)
-            _check(self.node, service, answer)
+            step_message.exchange(self.node, service, request, sent)
         except BaseException as error:
-            refused = isinstance(error, StatusError)
-            # Of an earlier try without an answer nothing is known by that one's failure.
-            unclear = earlier == during and (not refused or error.status == _PROCESSING_FAILURE)
-            if during and not unclear and (refused or not _may_have_come(request)):
+            status = error.status if isinstance(error, StatusError) else 0
+            # What became of an earlier try, the failure of this one may not tell.
+            unclear = earlier == during and status in (0, step_message.PROCESSING_FAILURE)
+            if during and not unclear and (status or not step_message.may_have_come(request)):
                 try:
                     self._settle(before)
                 except WriteError as other:
@@ -516,71 +503,3 @@ def _item(source: Dataset | StrPath) -> Dataset:
         text = f"expected one item of a worklist, found {len(read)}"
         raise CorruptError(text, path=os.fspath(source))
     return read[0]
-
-
-def _request(service: str, uid: str) -> Any:
-    from pynetdicom.dimse_primitives import N_CREATE, N_SET
-
-    request: Any
-    if service == "N-CREATE":
-        request = N_CREATE()
-        request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = table.SOP_CLASS, uid
-    else:
-        request = N_SET()
-        request.RequestedSOPClassUID, request.RequestedSOPInstanceUID = table.SOP_CLASS, uid
-    return request
-
-
-def _may_have_come(request: Any) -> bool:
-    return request.MessageID is not None
-
-
-def _exchange(node: Node, service: str, request: Any, sent: Dataset) -> Any:
-    """Return the answer to a request, which has a Message ID as soon as it may be on its way."""
-    from pynetdicom.dsutils import encode
-
-    from dicomloom.network.association import associate
-
-    answer = None
-    try:
-        with associate(node, [(table.SOP_CLASS, _SYNTAXES)]) as association:
-            number, _, syntax = association.contexts[0]
-            if syntax not in _SYNTAXES:
-                raise ProtocolError(
-                    f"the peer chose the transfer syntax {words.printable(syntax)}, which was not "
-                    "proposed",
-                    node=str(node),
-                    hint="ask for an update of the peer",
-                )
-            data = encode(sent, syntax == _SYNTAXES[1], True)
-            if data is None:
-                raise TagError("the step cannot be encoded: see the values of its attributes")
-            name = "AttributeList" if service == "N-CREATE" else "ModificationList"
-            setattr(request, name, BytesIO(data))
-            request.MessageID = _MESSAGE_ID
-            operation = f"{service} of a performed procedure step"
-            with association.requesting(operation, request, number):
-                answer = association.receive(request)
-    except NetworkError as error:
-        if answer is None:
-            raise
-        _LOGGER.warning("%s", error)  # of the release; what was asked for is done
-    return answer
-
-
-def _check(node: Node, service: str, answer: Any) -> None:
-    status, comment = answer.Status, str(answer.ErrorComment or "")
-    if status in _WARNINGS or 0xB000 <= status <= 0xBFFF:
-        meaning = words.meaning_of(service, status)
-        said = f", {words.printable(comment)}" if comment else ""
-        text = f"{node}: {service} was done, with status 0x{status:04X}, {meaning}{said}"
-        warnings.warn(text, DicomloomWarning, stacklevel=5)
-    elif status:
-        operation = f"{service} of a performed procedure step"
-        raise words.failed(str(node), operation, status, comment, answer.ErrorID)
-
-
-def _is_final(error: StatusError) -> bool:
-    """Whether the peer says that the step is COMPLETED or DISCONTINUED already."""
-    said = error.error_id == words.NO_LONGER_UPDATED or _FINAL_COMMENT in error.comment.lower()
-    return error.status == _PROCESSING_FAILURE and said

@@ -107,7 +107,7 @@ def _refuse_own(where: str, keywords: tuple[str, ...]) -> None:
 
 
 def _scheduled(source: Dataset, step: Dataset) -> Dataset:
-    """Return an item of the ScheduledStepAttributesSequence; of a step that nobody scheduled too."""
+    """Return an item of the ScheduledStepAttributesSequence, scheduled or not."""
     from pydicom import Dataset
 
     made = Dataset()
@@ -233,11 +233,17 @@ class SeriesList:
             for reference in items_of(item, keyword)
         }
 
-    def add(self, uid: str, given: Mapping[str, object], otherwise: str) -> Dataset:
+    def add(
+        self,
+        uid: str,
+        given: Mapping[str, object],
+        otherwise: str,
+        instance: Dataset | None = None,
+    ) -> Dataset:
         """Return the item of a series, made where there is none; `given` changes it.
 
-        ProtocolName has to have a value: where there is none, that of SeriesDescription or
-        `otherwise`.
+        What an object says of it is taken as it is. ProtocolName has to have a value: where there
+        is none, that of SeriesDescription or `otherwise`.
         """
         from pydicom import Dataset
 
@@ -247,6 +253,7 @@ class SeriesList:
             for keyword in (*table.SERIES_1, *table.SERIES_2):
                 attributes.put(made, keyword, None)
             attributes.put(made, "SeriesInstanceUID", uid)
+            _take(made, Dataset() if instance is None else instance, _OF_SERIES)
         for where, value in given.items():
             _refuse_own(where, ("SeriesInstanceUID", IMAGES, OTHERS))
             attributes.put(made, where, value)
@@ -265,22 +272,12 @@ class SeriesList:
         if series in self.items:
             item = self.items[series]
         else:
-            item = self.add(series, _series_of(instance), otherwise)
+            item = self.add(series, {}, otherwise, instance)
         reference = Dataset()
         reference.ReferencedSOPClassUID = str(instance.SOPClassUID)
         reference.ReferencedSOPInstanceUID = uid
         item[IMAGES if is_image(instance) else OTHERS].value.append(reference)
         self._known.add(uid)
-
-
-def _series_of(instance: Dataset) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for keyword in _OF_SERIES:
-        value = instance.get(keyword)
-        if value:
-            several = not isinstance(value, str) and instance[keyword].VM > 1
-            found[keyword] = "\\".join(map(str, value)) if several else str(value)
-    return found
 
 
 def reason_item(reason: str | tuple[str, str, str] | None) -> Dataset:

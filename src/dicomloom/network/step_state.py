@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dicomloom.errors import CorruptError
 from dicomloom.files import Replacing
 from dicomloom.network import step_table as table
-from dicomloom.network.json_model import BROKEN, data_set_of, model_of, read_json
+from dicomloom.network.json_model import BROKEN, data_set_of, read_json
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -55,14 +55,15 @@ class StepState:
         ------
         WriteError
         """
+        # Not `model_of`: SpecificCharacterSet is that of the messages, which is kept.
         text = json.dumps(
             {
                 "kind": _KIND,
                 "version": _VERSION,
                 "uid": self.uid,
                 "state": self.state,
-                "attributes": model_of(self.attributes),
-                "pending": None if self.pending is None else model_of(self.pending),
+                "attributes": self.attributes.to_json_dict(),
+                "pending": None if self.pending is None else self.pending.to_json_dict(),
             },
             indent=1,
             ensure_ascii=False,
@@ -84,9 +85,7 @@ class StepState:
         read = read_json(name)
         wrong = _fault(read)
         if wrong:
-            raise CorruptError(
-                f"this is no state of a performed procedure step: {wrong}", path=name
-            )
+            raise CorruptError(f"no state of a performed procedure step: {wrong}", path=name)
         attributes = data_set_of(read["attributes"], name)
         pending = None if read["pending"] is None else data_set_of(read["pending"], name)
         made = cls(read["uid"], read["state"], attributes, pending)
