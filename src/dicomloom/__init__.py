@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PixelError,
         ProtocolError,
         ReadError,
+        StateError,
         StatusError,
         TagError,
         TimeoutExpired,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from dicomloom.network.echo import EchoResult, echo
     from dicomloom.network.explain.run import explain
     from dicomloom.network.find import find
+    from dicomloom.network.mpps import PerformedProcedureStep
     from dicomloom.network.node import Node
     from dicomloom.network.worklist import worklist
 else:
@@ -91,6 +93,7 @@ _HOMES = {
     "echo": "dicomloom.network.echo",
     "explain": "dicomloom.network.explain.run",
     "find": "dicomloom.network.find",
+    "PerformedProcedureStep": "dicomloom.network.mpps",
     "worklist": "dicomloom.network.worklist",
     "OpenAssociation": "dicomloom.network.association",
     "associate": "dicomloom.network.association",
@@ -102,6 +105,7 @@ _HOMES = {
     "NoAcceptedContext": "dicomloom.errors",
     "NodeError": "dicomloom.errors",
     "ProtocolError": "dicomloom.errors",
+    "StateError": "dicomloom.errors",
     "StatusError": "dicomloom.errors",
     "TimeoutExpired": "dicomloom.errors",
     "TLSError": "dicomloom.errors",
@@ -146,6 +150,7 @@ __all__ = [
     "NotDicomError",
     "OffsetTableWarning",
     "OpenAssociation",
+    "PerformedProcedureStep",
     "PixelError",
     "Progress",
     "ProtocolError",
@@ -153,6 +158,7 @@ __all__ = [
     "Report",
     "Scan",
     "Series",
+    "StateError",
     "StatusError",
     "Summary",
     "TLSError",

@@ -84,7 +84,7 @@ class Listener:
     ----------
     terms : Terms
     services : sequence of Service
-        The first that takes an abstract syntax serves it. They are closed with the listener.
+        The first that takes an abstract syntax serves it.
     hosts : sequence of str
         Addresses or names of this machine.
     port : int
@@ -247,8 +247,6 @@ class Listener:
         for acceptor in left:
             acceptor.hang_up()
         _join(left, _END)
-        for service in self.services:
-            service.close()
         self._waker.close()
         self._woken.close()
 

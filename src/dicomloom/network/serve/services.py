@@ -78,8 +78,8 @@ class Request:
             self.context.number, commands.response_to(self.command, status, **more), data
         )
 
-    def data_set(self) -> Dataset:
-        """Return the decoded data set.
+    def data_set(self, most: int = _LARGEST_DECODED) -> Dataset:
+        """Return the decoded data set, of at most so many bytes.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class Request:
         if not commands.has_data_set(self.command):
             raise Refusal(self.cannot, "the data set is missing")
         try:
-            data = self.message.read(_LARGEST_DECODED)
+            data = self.message.read(most)
             return read_data_set(data, self.context.transfer_syntax == IMPLICIT)[0]
         except (LimitError, ValueError) as error:
             raise Refusal(self.cannot, str(error)) from error
@@ -151,9 +151,6 @@ class Service:
     def takes(self, abstract_syntax: str) -> bool:
         """Whether it serves this abstract syntax."""
         raise NotImplementedError
-
-    def close(self) -> None:
-        """End what goes on behind it; no association is left."""
 
 
 class Verification(Service):
