@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from dicomloom.network.find import find
     from dicomloom.network.mpps import PerformedProcedureStep
     from dicomloom.network.node import Node
+    from dicomloom.network.serve.server import Server, serve
     from dicomloom.network.worklist import worklist
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
@@ -95,6 +96,8 @@ _HOMES = {
     "find": "dicomloom.network.find",
     "PerformedProcedureStep": "dicomloom.network.mpps",
     "worklist": "dicomloom.network.worklist",
+    "Server": "dicomloom.network.serve.server",
+    "serve": "dicomloom.network.serve.server",
     "OpenAssociation": "dicomloom.network.association",
     "associate": "dicomloom.network.association",
     "ConversionWarning": "dicomloom.errors",
@@ -158,6 +161,7 @@ __all__ = [
     "Report",
     "Scan",
     "Series",
+    "Server",
     "StateError",
     "StatusError",
     "Summary",
@@ -177,6 +181,7 @@ __all__ = [
     "read_tags",
     "recover",
     "scan",
+    "serve",
     "transcode",
     "validate",
     "worklist",

@@ -90,4 +90,4 @@ def _check_class(request: Request, uid: str) -> None:
 def _answer(request: Request, status: int, **more: Value) -> None:
     if status != SUCCESS:
         request.acceptor.failed += 1
-    request.answer(status, **more)
+    request.answer(status, None, **more)

@@ -18,13 +18,11 @@ from dicomloom.network.serve.commitment import Commitment
 from dicomloom.network.serve.finding import Queries, Worklists
 from dicomloom.network.serve.holdings import Holdings
 from dicomloom.network.serve.listener import Listener, Network, Terms
-from dicomloom.network.serve.mpps import StepFolder
 from dicomloom.network.serve.performing import PerformedSteps
 from dicomloom.network.serve.places import Places
 from dicomloom.network.serve.retrieving import Gets, Moves
 from dicomloom.network.serve.services import Service, Verification
 from dicomloom.network.serve.store import Storage
-from dicomloom.network.serve.worklist import WorklistFolder
 
 if TYPE_CHECKING:
     from dicomloom.network.serve.acceptor import Acceptor
@@ -48,9 +46,7 @@ class Server:
         Where it keeps what it has.
     """
 
-    def __init__(
-        self, folder: str, listener: Listener, kept: ExitStack
-    ) -> None:
+    def __init__(self, folder: str, listener: Listener, kept: ExitStack) -> None:
         self.folder, self.ae_title, self.port = folder, listener.terms.ae_title, listener.port
         self._listener, self._kept = listener, kept
         self._closed = threading.Event()
@@ -212,8 +208,12 @@ def serve(
             commitment,
         ]
         if worklist is not None:
+            from dicomloom.network.serve.worklist import WorklistFolder
+
             services.append(Worklists(WorklistFolder(worklist)))
         if mpps is not None:
+            from dicomloom.network.serve.mpps import StepFolder
+
             services.append(PerformedSteps(StepFolder(mpps)))
         # Last: what nobody else takes is stored.
         services.append(Storage(places, holdings.add, max_object=max_object, min_free=min_free))
