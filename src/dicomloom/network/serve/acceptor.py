@@ -99,6 +99,8 @@ class Acceptor(Association):
         How many of them were refused or failed.
     received : int
         Bytes of the data sets that were stored.
+    seconds : float
+        How long it took, once it has ended.
     stopping : bool
         Whether it is to end, since the server is closed.
     """
@@ -118,7 +120,7 @@ class Acceptor(Association):
         self.called, self.ending, self.why = "", "closed", ""
         self.served: Counter[str] = Counter()
         self.failed = self.received = 0
-        self.began = time.monotonic()
+        self.began, self.seconds = time.monotonic(), 0.0
         self._connection = connection
         self._wire: _Accepted | None = None
         self.stopping = False
@@ -138,11 +140,6 @@ class Acceptor(Association):
     def peer(self) -> str:
         """The peer as ``AET@host:port``, fit to be shown."""
         return str(self.node)
-
-    @property
-    def seconds(self) -> float:
-        """How long it has been going."""
-        return time.monotonic() - self.began
 
     def run_reactor(self) -> None:
         """Run from the handshake to the end, and leave nothing behind."""
@@ -351,6 +348,7 @@ class Acceptor(Association):
         elif self.called:
             self.ending = "aborted"
             self.why = self.why or "by the peer"
+        self.seconds = time.monotonic() - self.began
         self.listener.leave(self)
 
 

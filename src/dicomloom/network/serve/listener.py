@@ -223,9 +223,9 @@ class Listener:
         with self._lock:
             self._pending.pop(acceptor, None)
             self._admitted.discard(acceptor)
-        level = logging.WARNING if acceptor.why else logging.INFO
-        if acceptor.ending == "closed" and not acceptor.why:
-            level = logging.DEBUG  # probes are many where availability is watched
+        # Probes are many where availability is watched.
+        is_probe = acceptor.ending == "closed" and not acceptor.why
+        level = logging.DEBUG if is_probe else logging.INFO
         why = f": {acceptor.why}" if acceptor.why else ""
         _LOGGER.log(level, "%s: %s%s", acceptor.peer, acceptor.ending, why)
         if self._at_end is not None:
