@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PixelError,
         ProtocolError,
         ReadError,
+        StateError,
         StatusError,
         TagError,
         TimeoutExpired,
@@ -56,7 +57,9 @@ if TYPE_CHECKING:
     from dicomloom.network.echo import EchoResult, echo
     from dicomloom.network.explain.run import explain
     from dicomloom.network.find import find
+    from dicomloom.network.mpps import PerformedProcedureStep
     from dicomloom.network.node import Node
+    from dicomloom.network.serve.server import Server, serve
     from dicomloom.network.worklist import worklist
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
@@ -91,7 +94,10 @@ _HOMES = {
     "echo": "dicomloom.network.echo",
     "explain": "dicomloom.network.explain.run",
     "find": "dicomloom.network.find",
+    "PerformedProcedureStep": "dicomloom.network.mpps",
     "worklist": "dicomloom.network.worklist",
+    "Server": "dicomloom.network.serve.server",
+    "serve": "dicomloom.network.serve.server",
     "OpenAssociation": "dicomloom.network.association",
     "associate": "dicomloom.network.association",
     "ConversionWarning": "dicomloom.errors",
@@ -102,6 +108,7 @@ _HOMES = {
     "NoAcceptedContext": "dicomloom.errors",
     "NodeError": "dicomloom.errors",
     "ProtocolError": "dicomloom.errors",
+    "StateError": "dicomloom.errors",
     "StatusError": "dicomloom.errors",
     "TimeoutExpired": "dicomloom.errors",
     "TLSError": "dicomloom.errors",
@@ -146,6 +153,7 @@ __all__ = [
     "NotDicomError",
     "OffsetTableWarning",
     "OpenAssociation",
+    "PerformedProcedureStep",
     "PixelError",
     "Progress",
     "ProtocolError",
@@ -153,6 +161,8 @@ __all__ = [
     "Report",
     "Scan",
     "Series",
+    "Server",
+    "StateError",
     "StatusError",
     "Summary",
     "TLSError",
@@ -171,6 +181,7 @@ __all__ = [
     "read_tags",
     "recover",
     "scan",
+    "serve",
     "transcode",
     "validate",
     "worklist",

@@ -95,6 +95,10 @@ class NodeError(DicomloomError, ValueError):
     """A node is not written as one, has no entry, or its entry in a configuration is wrong."""
 
 
+class StateError(DicomloomError, RuntimeError):
+    """What is asked for is not possible in the state that something is in."""
+
+
 class NetworkError(DicomloomError, OSError):
     """The base of what goes wrong between two nodes.
 
@@ -216,10 +220,13 @@ class StatusError(NetworkError):
         In the words of PS3.7.
     comment : str
         Error Comment (0000,0902), "" where there is none.
+    error_id : int or None
+        Error ID (0000,0903) of the DIMSE-N services, None where there is none.
     """
 
     status = 0
     meaning = comment = ""
+    error_id: int | None = None
 
 
 class ProtocolError(NetworkError, ValueError):

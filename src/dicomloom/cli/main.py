@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "echo": ("echo", "ask a node whether it is there (C-ECHO)"),
     "find": ("find", "ask a node for patients, studies, series, instances (C-FIND)"),
     "worklist": ("worklist", "ask a node for scheduled procedure steps (Modality Worklist)"),
+    "mpps": ("mpps", "tell a node what is being done (Modality Performed Procedure Step)"),
+    "serve": ("serve", "be a node: store, answer queries, retrievals, storage commitment"),
     "explain": ("explain", "tell from a log, or by trying, what goes wrong with a node"),
     "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
     "tags": ("tags", "look up data elements by keyword or tag"),
@@ -165,6 +167,7 @@ def _explain(error: Exception) -> int:
         MissingDependencyError,
         NetworkError,
         NodeError,
+        StateError,
         TagError,
         WriteError,
     )
@@ -173,7 +176,10 @@ def _explain(error: Exception) -> int:
         code = EXIT_UNWRITABLE
     elif isinstance(error, NetworkError):
         code = EXIT_NETWORK[type(error).__name__]
-    elif isinstance(error, TagError | FrameError | NodeError | MissingDependencyError | UsageError):
+    elif isinstance(
+        error,
+        TagError | FrameError | NodeError | StateError | MissingDependencyError | UsageError,
+    ):
         code = EXIT_USAGE
     elif isinstance(error, DicomloomError):
         code = EXIT_UNREADABLE

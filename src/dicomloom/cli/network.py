@@ -28,10 +28,13 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_node(
-    parser: argparse.ArgumentParser, metavar: str = "NODE", text: str = "AET@host:port or a name"
+    parser: argparse.ArgumentParser,
+    metavar: str = "NODE",
+    text: str = "AET@host:port or a name",
+    nargs: str | None = None,
 ) -> None:
     """NODE, and the options that change how it is talked to."""
-    parser.add_argument("node", metavar=metavar, help=text)
+    parser.add_argument("node", metavar=metavar, nargs=nargs, help=text)
     add_config(parser)
     parser.add_argument("--calling-ae", metavar="AET", help="what to call ourselves")
     parser.add_argument(

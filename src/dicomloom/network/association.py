@@ -18,7 +18,7 @@ from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation, UserIdentityNegotiation
-from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.presentation import PresentationContext, build_context, build_role
 from pynetdicom.transport import AddressInformation
 
 from dicomloom.errors import NetworkError, NoAcceptedContext, ProtocolError
@@ -120,7 +120,10 @@ class OpenAssociation:
         return entity
 
     def _open(
-        self, contexts: list[PresentationContext], extended: Mapping[str, bytes] | None = None
+        self,
+        contexts: list[PresentationContext],
+        extended: Mapping[str, bytes] | None = None,
+        as_scp: Sequence[str] = (),
     ) -> None:
         """Ask for the association; return when it is open."""
         assoc, node = self.pynetdicom, self.node
@@ -133,6 +136,8 @@ class OpenAssociation:
             assoc.requestor.add_negotiation_item(_identity(node.username, node.passcode))
         for uid, information in (extended or {}).items():
             assoc.requestor.add_negotiation_item(_extended(uid, information))
+        for uid in as_scp:
+            assoc.requestor.add_negotiation_item(build_role(uid, scp_role=True))
         assoc.requestor.requested_contexts = contexts
         assoc.bind(evt.EVT_DATA_RECV, self._received)
         assoc.bind(evt.EVT_PDU_SENT, self._sent)
@@ -440,6 +445,7 @@ def associate(
     contexts: Sequence[Context],
     *,
     extended: Mapping[str, bytes] | None = None,
+    as_scp: Sequence[str] = (),
 ) -> Iterator[OpenAssociation]:
     """Open an association; a context manager that gives an `OpenAssociation`.
 
@@ -457,6 +463,8 @@ def associate(
     extended : mapping of str to bytes, optional
         Service-class-application-information by SOP class UID (PS3.7 D.3.3.5); what the peer
         answers is in ``extended`` of the association.
+    as_scp : sequence of str
+        Abstract syntaxes of which we want to be the SCP (PS3.7 D.3.3.4).
 
     Raises
     ------
@@ -480,7 +488,7 @@ def associate(
     proposed = _contexts(contexts)
     association = OpenAssociation(Node.of(node) if isinstance(node, str) else node)
     try:
-        association._open(proposed, extended)
+        association._open(proposed, extended, as_scp)
         yield association
     except BaseException:
         association.abort()

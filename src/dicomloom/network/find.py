@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dicomloom.errors import DicomloomWarning, NetworkError, ProtocolError, TagError
 from dicomloom.network import words
-from dicomloom.network.grammar import check_data_set
+from dicomloom.network.datasets import read_data_set
 from dicomloom.network.keys import identifier_of
 from dicomloom.network.node import Node
 
@@ -34,11 +34,6 @@ _LARGEST_ANSWER = 2 << 20
 _DRAIN = 5.0
 # PS3.4 C.5.1.1: relational queries; the further bytes are other things.
 _RELATIONAL = b"\1"
-_MOST_DEPTH = 50
-_UNREADABLE = (
-    *(ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError),
-    *(NotImplementedError, ArithmeticError, LookupError, EOFError, OSError),
-)
 
 
 class Question(NamedTuple):
@@ -293,70 +288,14 @@ def _decoded(
     ProtocolError
         The bytes are no data set.
     """
-    from pydicom.errors import BytesLengthException
-    from pydicom.filereader import read_dataset
-
-    why = ""
     try:
-        why = _fault(data, implicit)
-        if why:
-            raise ValueError(why)
-        made = read_dataset(BytesIO(data), implicit, True)
-        unfit: list[str] = []
-        _settle(made, unfit)
-    except (*_UNREADABLE, BytesLengthException, RecursionError) as error:
-        # Not the text of pydicom's exceptions, which may have values.
+        made, unfit = read_data_set(data, implicit)
+    except ValueError as error:
         raise ProtocolError(
-            f"an answer to {question.operation} is no data set: {why or type(error).__name__}",
+            f"an answer to {question.operation} is no data set: {error}",
             node=str(association.node),
             hint="the peer is broken, or takes another transfer syntax than it said: see its log",
         ) from error
     for name in unfit:
         _warn(f"{association.node}: a value of {name} is none of its VR; kept as VR UN", told)
     return made
-
-
-def _fault(data: bytes, implicit: bool) -> str:
-    try:
-        check_data_set(data, implicit)
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
-def _settle(dataset: Dataset, unfit: list[str], depth: int = 0) -> None:
-    """Convert all elements now, not when somebody looks; those that cannot be become UN."""
-    from pydicom.datadict import keyword_for_tag
-    from pydicom.dataelem import DataElement, RawDataElement
-    from pydicom.errors import BytesLengthException
-
-    if depth > _MOST_DEPTH:
-        raise RecursionError
-    for tag in list(dataset.keys()):
-        raw = dataset.get_item(tag)
-        try:
-            element = dataset[tag]
-        except (*_UNREADABLE, BytesLengthException):
-            value = getattr(raw, "value", None)
-            if not isinstance(value, bytes) or getattr(raw, "VR", None) == "SQ":
-                raise
-            element = None
-        else:
-            value = raw.value if isinstance(raw, RawDataElement) else None
-        # pydicom leaves text where a number should be, and fails when somebody asks for it.
-        text = element is not None and element.VR in ("IS", "DS") and _has_text(element.value)
-        if element is None or (text and value is not None):
-            dataset[tag] = DataElement(tag, "OB", value)
-            dataset[tag].VR = "UN"  # one made as UN would take the VR of the dictionary
-            unfit.append(keyword_for_tag(tag) or str(tag))
-            continue
-        if element.VR == "SQ":
-            for item in element.value or ():
-                _settle(item, unfit, depth + 1)
-
-
-def _has_text(value: object) -> bool:
-    from pydicom.multival import MultiValue
-
-    values = value if isinstance(value, MultiValue) else [value]
-    return any(type(one) is str and one.strip() for one in values)

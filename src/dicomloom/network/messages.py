@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 from typing import Any, NamedTuple, Protocol
 
 from pynetdicom.association import Association
@@ -21,6 +22,8 @@ from dicomloom.network.command import Command
 # Bytes of a PDU with one fragment that are not of the message (PS3.8 9.3.5.1).
 _OVERHEAD = 6
 _LARGEST_PDU = 128 << 10
+# PDUs that wait to be sent; while there are so many, their sender has to wait.
+_MOST_QUEUED = 16
 # PS3.8 E.2, message control header.
 _COMMAND, _LAST = 1, 2
 # What pynetdicom's primitives call a data set.
@@ -147,9 +150,17 @@ class EngineMessages:
             primitive = P_DATA()
             fragment = bytes([kind | last]) + data[at : at + size]
             primitive.presentation_data_value_list.append((context_id, fragment))
-            if not self._engine.is_established:
-                raise Ended
+            self._await_room()
             self._engine.dul.send_pdu(primitive)
+
+    def _await_room(self) -> None:
+        """Wait for a peer that reads slower than we write; its end is an end of this, too."""
+        dul = self._engine.dul
+        while self._engine.is_established and dul.is_alive() and dul.peek_next_pdu() is None:
+            if dul.to_provider_queue.qsize() < _MOST_QUEUED:
+                return
+            time.sleep(0.001)
+        raise Ended
 
     def receive(self, seconds: float) -> _Held | None:
         """Return the next message; see `Messages.receive`."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import select
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 
 from dicomloom.errors import NodeError, TLSError
@@ -223,3 +225,36 @@ def explain(node: Node, error: ssl.SSLError) -> TLSError:
         hint = "it speaks no TLS 1.2 or newer: it needs an update"
         return _error(node, "tls", "the peer wants a TLS version that is not safe", hint)
     return _error(node, "tls", f"TLS with the peer failed: {word}", "see the log of the peer")
+
+
+def accept(connection: socket.socket, context: ssl.SSLContext, seconds: float) -> ssl.SSLSocket:
+    """Do the handshake as a server, all of it within so many seconds.
+
+    Raises
+    ------
+    OSError
+        The two ends do not agree (ssl.SSLError), or the peer left; `connection` is closed.
+    TimeoutError
+        The peer did not complete it; `connection` is closed.
+    """
+    end = time.monotonic() + seconds
+    # Without this, each byte of a peer would have all the time.
+    wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+    try:
+        wrapped.settimeout(0)
+        poll = select.poll()
+        poll.register(wrapped, select.POLLIN)
+        while True:
+            try:
+                wrapped.do_handshake()
+                return wrapped
+            except ssl.SSLWantReadError:
+                poll.modify(wrapped, select.POLLIN)
+            except ssl.SSLWantWriteError:
+                poll.modify(wrapped, select.POLLOUT)
+            left = end - time.monotonic()
+            if left <= 0 or not poll.poll(1000 * left):
+                raise TimeoutError("the peer did not complete the TLS handshake")
+    except BaseException:
+        wrapped.close()
+        raise

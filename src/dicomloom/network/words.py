@@ -42,6 +42,7 @@ CONTEXT_RESULTS = {
 # PS3.7 Annex C: what any service may answer.
 STATUSES = {
     0x0000: "Success",
+    0x0001: "Requested optional attributes are not supported",
     0x0105: "No such attribute",
     0x0106: "Invalid attribute value",
     0x0107: "Attribute list error",
@@ -97,6 +98,8 @@ SERVICE_STATUSES = {
         "C": "Failed: Unable to process",
     },
 }
+# PS3.4 table F.7.2-2: Error ID of a N-SET for a performed procedure step that is final.
+NO_LONGER_UPDATED = 0xA710
 UNKNOWN = "a code that PS3 does not define"
 # What to try where there are no codes.
 REFUSED_HINT = "nothing listens there: check that the peer runs, and its port"
@@ -221,7 +224,9 @@ def meaning_of(operation: str, status: int) -> str:
     return STATUSES.get(status) or found or UNKNOWN
 
 
-def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
+def failed(
+    node: str, operation: str, status: int, comment: str, error_id: int | None = None
+) -> StatusError:
     """Return the exception of a status that is no success.
 
     Examples
@@ -235,11 +240,18 @@ def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
         0x0122: "the peer accepted the presentation context and refuses its service: see its log",
         0x0124: "the peer does not let this AE title or user do so",
         0xA801: "the peer does not know the move destination: enter its AE title, address there",
+        0x0111: "the peer has an object of this UID already",
+        0x0112: "the peer has no object of this UID: was it created there, or deleted since?",
+        0x0120: "the peer wants an attribute that was not sent: see its log",
+        0x0121: "the peer wants a value that was not sent: see its log",
         0x0213: "the peer lacks memory, disk or another resource: try again later",
     }
     meaning = meaning_of(operation, status)
     if meaning.startswith("Refused: Out of resources"):
         hints[status] = hints[0x0213]
+    if error_id == NO_LONGER_UPDATED:
+        meaning = "Processing failure, performed procedure step object may no longer be updated"
+        hints[status] = "the step is COMPLETED or DISCONTINUED there already"
     comment = printable(comment)
     said = f', "{comment}"' if comment else ""
     error = StatusError(
@@ -248,4 +260,5 @@ def failed(node: str, operation: str, status: int, comment: str) -> StatusError:
         hint=hints.get(status, "see the log of the peer"),
     )
     error.status, error.meaning, error.comment = status, meaning, comment
+    error.error_id = error_id
     return error

@@ -1,0 +1,115 @@
+"""Data sets in the DICOM JSON model (PS3.18 F), read from files that anybody may have written."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from typing import TYPE_CHECKING, Any
+
+from dicomloom.errors import CorruptError, LimitError, ReadError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_LARGEST = 64 << 20
+_MOST_DEPTH = 50
+# What pydicom raises where values break their rules.
+BROKEN = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError),
+    *(NotImplementedError, RecursionError, struct.error),
+)
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Return what a file of JSON has.
+
+    Raises
+    ------
+    ReadError, LimitError, CorruptError
+        The file cannot be read, has more than 64 MiB, or is no JSON.
+    """
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        made = ReadError(f"cannot read: {error.strerror or error}", path=name)
+        made.errno = error.errno
+        raise made from error
+    if len(data) > _LARGEST:
+        raise LimitError(f"JSON of more than {_LARGEST} bytes", path=name)
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"this is no JSON: {error}", path=name) from error
+
+
+def data_set_of(model: object, path: str | None = None) -> Dataset:
+    """Return the data set of a DICOM JSON object, all of it converted.
+
+    Raises
+    ------
+    CorruptError
+        It is none; the message does not have the values.
+
+    Examples
+    --------
+    >>> data_set_of({"00100020": {"vr": "LO", "Value": ["4711"]}}).PatientID
+    '4711'
+    """
+    from pydicom import Dataset
+    from pydicom.valuerep import STANDARD_VR
+
+    try:
+        if not isinstance(model, dict):
+            raise ValueError(f"found {type(model).__name__}")
+        made = Dataset.from_json(model)
+        _check(made, STANDARD_VR, 0)
+    except BROKEN as error:
+        # Not the text of pydicom's exceptions, which may have values.
+        raise CorruptError(
+            f"expected a data set as DICOM JSON (PS3.18 F): {type(error).__name__}", path=path
+        ) from error
+    return made
+
+
+def _check(dataset: Dataset, known: object, depth: int) -> None:
+    if depth > _MOST_DEPTH:
+        raise RecursionError
+    for element in dataset:
+        if element.VR not in known:  # type: ignore[operator]
+            raise ValueError("no VR of PS3.5")
+        if element.VR == "SQ":
+            for item in element.value or ():
+                _check(item, known, depth + 1)
+
+
+def model_of(dataset: Dataset) -> dict[str, Any]:
+    """Return a data set in the DICOM JSON model, which is UTF-8 whatever it was.
+
+    Examples
+    --------
+    >>> from pydicom import Dataset
+    >>> made = Dataset()
+    >>> made.PatientID = "4711"
+    >>> model_of(made)
+    {'00100020': {'vr': 'LO', 'Value': ['4711']}}
+    """
+    made: dict[str, Any] = dataset.to_json_dict()
+    if "00080005" in made:
+        made["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+    return made
+
+
+def read_data_sets(path: str | os.PathLike[str]) -> list[Dataset]:
+    """Return the data sets of a file: one DICOM JSON object, or an array of them.
+
+    Raises
+    ------
+    ReadError, LimitError, CorruptError
+    """
+    name = os.fspath(path)
+    read = read_json(name)
+    models = read if isinstance(read, list) else [read]
+    return [data_set_of(model, name) for model in models]

@@ -1,0 +1,346 @@
+"""Where received objects lie, and how one gets there whole.
+
+An object is written while it is received, when nothing of it is known but its command set. So its
+place follows from the SOP Instance UID alone: ``objects/9c1/1.2.3.dcm``, where 9c1 is from a hash
+of the UID: 4096 folders hold a million objects with 250 in each, in whatever order UIDs are given
+out. Study and series are the business of the catalog, and no value of a data set is part of a path.
+
+Until it is whole an object has a random name in ``.incoming``. That is one folder, so what a crash
+left is found without a walk, and it is beside ``objects``, so no scan of that meets halves.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import itertools
+import logging
+import os
+import re
+import struct
+import threading
+from functools import lru_cache
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple
+
+from dicomloom.errors import WriteError
+from dicomloom.files import EagerFile, Partial, sync_folder, writing
+from dicomloom.network import words
+from dicomloom.network.serve.refusal import Refusal
+from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+_LOGGER = logging.getLogger("dicomloom.network")
+OBJECTS, INCOMING = "objects", ".incoming"
+DUPLICATES = ("keep", "reject", "version", "replace")
+# PS3.5 9.1, but for leading zeros and empty components, which are many and make no harm in a name.
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
+# PS3.7 Annex C and PS3.4 B.2.3.
+_DUPLICATE, _INVALID_INSTANCE, _NO_SUCH_CLASS = 0x0111, 0x0117, 0x0118
+_CANNOT_UNDERSTAND = 0xC000
+# The file system has no hard links, or no more of them.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def is_safe_uid(text: str) -> bool:
+    """Whether this is a UID, strict or not, that can be the name of a file.
+
+    Examples
+    --------
+    >>> is_safe_uid("1.2.840.10008.1.2"), is_safe_uid("../../etc"), is_safe_uid("1.2/3")
+    (True, False, False)
+    """
+    return _UID.fullmatch(text) is not None
+
+
+class Stored(NamedTuple):
+    """Where an object is now.
+
+    Attributes
+    ----------
+    path : str
+    outcome : str
+        ``new``, or where there was one already ``kept`` (that one is at `path`; what came is gone),
+        ``replaced``, or ``version`` (both are there).
+    """
+
+    path: str
+    outcome: str
+
+
+class Places:
+    """The folder of an archive, as far as its files go. Can be used from many threads.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Made where it is absent. What an earlier server left half is removed.
+    duplicates : {"keep", "reject", "version", "replace"}
+        What to do with an object whose SOP Instance UID is here: keep the first and say so in the
+        log, refuse it with status 0111, name it ``<uid>-1.dcm``, ``<uid>-2.dcm`` ... (a dot before
+        the number would make it another UID), or put it in the place of the first.
+    sync : bool
+        Bring each object to the disk before it is said to be stored.
+
+    Raises
+    ------
+    WriteError
+        The folder cannot be written to, or another server has it.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], *, duplicates: str = "keep", sync: bool = True
+    ) -> None:
+        if duplicates not in DUPLICATES:
+            raise ValueError(f"duplicates: expected {', '.join(DUPLICATES)}, not {duplicates!r}")
+        self.folder = os.path.realpath(folder)
+        self.duplicates = duplicates
+        self.sync = sync
+        self._naming = threading.Lock()
+        self._incoming = os.path.join(self.folder, INCOMING)
+        with writing(self.folder):
+            os.makedirs(os.path.join(self.folder, OBJECTS), exist_ok=True)
+            os.makedirs(self._incoming, exist_ok=True)
+            self._lock = os.open(self._incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._take()
+            except BaseException:
+                os.close(self._lock)
+                raise
+
+    def _take(self) -> None:
+        """Keep others out, and remove what was left when nobody was in."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = "another server stores here: end it, or choose another folder"
+            raise WriteError(message, path=self.folder) from error
+        left = [name for name in os.listdir(self._incoming) if name.endswith(".partial")]
+        for name in left:
+            os.unlink(os.path.join(self._incoming, name))
+        if left:
+            _LOGGER.warning("%s: removed %d objects that had come half", self.folder, len(left))
+
+    def close(self) -> None:
+        """Let another server have the folder; what is being received can still be committed."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def of(self, sop_instance_uid: str) -> str:
+        """Return where an instance lies, or would.
+
+        Raises
+        ------
+        Refusal
+            Status 0117: that is no UID.
+        """
+        if not is_safe_uid(sop_instance_uid):
+            raise Refusal(_INVALID_INSTANCE, "the SOP Instance UID is no UID (PS3.5 9.1)")
+        digest = hashlib.blake2b(sop_instance_uid.encode(), digest_size=2).hexdigest()
+        return os.path.join(self.folder, OBJECTS, digest[:3], f"{sop_instance_uid}.dcm")
+
+    def open(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax: str,
+        source: str,
+        receiving: str,
+    ) -> Incoming:
+        """Begin a file: preamble and file meta information (PS3.10 7.1) are in it.
+
+        Parameters
+        ----------
+        sop_class_uid, sop_instance_uid : str
+            Of the command set.
+        transfer_syntax : str
+            Of the presentation context.
+        source, receiving : str
+            AE titles of the peer and of ourselves.
+
+        Raises
+        ------
+        Refusal
+            A UID is none.
+        WriteError
+            The system would not let the file be written.
+        """
+        path = self.of(sop_instance_uid)
+        if not is_safe_uid(sop_class_uid):
+            raise Refusal(_NO_SUCH_CLASS, "the SOP Class UID is no UID (PS3.5 9.1)")
+        if not is_safe_uid(transfer_syntax):
+            raise Refusal(_CANNOT_UNDERSTAND, "the transfer syntax is no UID (PS3.5 9.1)")
+        head = file_head(sop_class_uid, sop_instance_uid, transfer_syntax, source, receiving)
+        partial = Partial(os.path.join(self._incoming, os.path.basename(path)))
+        incoming = Incoming(self, partial, path)
+        try:
+            incoming.write(head)
+        except BaseException:
+            incoming.discard()
+            raise
+        return incoming
+
+    def place(self, name: str, path: str) -> Stored:
+        """Give a whole file its name, as the rule for duplicates has it."""
+        if self._put(name, path):
+            return Stored(path, "new")
+        uid = os.path.basename(path).removesuffix(".dcm")
+        if self.duplicates == "reject":
+            raise Refusal(_DUPLICATE, "there is an object of this SOP Instance UID already")
+        if self.duplicates == "replace":
+            os.replace(name, path)
+            self._sync(path)
+            return Stored(path, "replaced")
+        if self.duplicates == "version":
+            for number in itertools.count(1):
+                version = f"{path.removesuffix('.dcm')}-{number}.dcm"
+                if self._put(name, version):
+                    return Stored(version, "version")
+        _LOGGER.warning("%s came again: what was here first is kept", words.printable(uid))
+        return Stored(path, "kept")
+
+    def _put(self, name: str, path: str) -> bool:
+        """Name a file unless there is one of that name, in one step; whether that was done."""
+        try:
+            try:
+                os.link(name, path)
+            except FileNotFoundError:
+                folder = os.path.dirname(path)
+                os.makedirs(folder, exist_ok=True)
+                self._sync(folder)
+                os.link(name, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # Nobody else names files here: the folder is this server's.
+            with self._naming:
+                if os.path.lexists(path):
+                    return False
+                os.rename(name, path)
+        self._sync(path)
+        return True
+
+    def _sync(self, path: str) -> None:
+        if self.sync:
+            sync_folder(os.path.dirname(path))
+
+
+class Incoming:
+    """An object that is being received; made by `Places.open`.
+
+    A context manager: left before `commit` was called, it leaves nothing.
+
+    Attributes
+    ----------
+    path : str
+        Where it is to lie.
+    file : EagerFile
+        Takes the data set, as it comes.
+    """
+
+    def __init__(self, places: Places, partial: Partial, path: str) -> None:
+        self.path = path
+        self.file: EagerFile = partial.file
+        self._places = places
+        self._partial = partial
+
+    def write(self, data: Buffer) -> None:
+        """Append bytes of the data set.
+
+        Raises
+        ------
+        WriteError
+            The disk is full, or another fault; what was written is to be discarded.
+        """
+        with writing(self.path):
+            self.file.write_all([data])
+
+    def commit(self) -> Stored:
+        """Give the file its name. Whatever happens, nothing half is left.
+
+        Returns
+        -------
+        Stored
+
+        Raises
+        ------
+        Refusal
+            Status 0111: duplicates are rejected, and there is one.
+        WriteError
+            It could not be brought to the disk; what was there is untouched.
+        """
+        try:
+            with writing(self.path):
+                if self._places.sync:
+                    self._partial.seal()
+                else:
+                    self.file.close()
+                return self._places.place(self._partial.name, self.path)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what was written, unless it has its name."""
+        self._partial.discard()
+
+    def __enter__(self) -> Incoming:
+        """Return self."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Discard it, unless it was committed."""
+        self.discard()
+
+
+def file_head(
+    sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str, source: str, receiving: str
+) -> bytes:
+    """Return preamble and file meta information of a received object (PS3.10 7.1).
+
+    Built by hand: a server makes thousands a second. AE titles that are none are left out.
+
+    Examples
+    --------
+    >>> head = file_head("1.2.840.10008.5.1.4.1.1.7", "1.2.3", "1.2.840.10008.1.2", "CAMERA", "ME")
+    >>> head[128:132], len(head) % 2
+    (b'DICM', 0)
+    """
+    before, after = _meta(sop_class_uid, transfer_syntax, source, receiving)
+    instance = _element(0x0003, b"UI", sop_instance_uid)
+    length = len(before) + len(instance) + len(after)
+    group = struct.pack("<HH2sHL", 2, 0, b"UL", 4, length)
+    return b"".join((bytes(128), b"DICM", group, before, instance, after))
+
+
+@lru_cache(maxsize=256)
+def _meta(sop_class: str, syntax: str, source: str, receiving: str) -> tuple[bytes, bytes]:
+    """Return what an association's objects have in common: before and behind the instance."""
+    version = struct.pack("<HH2sHL", 2, 1, b"OB", 0, 2) + b"\0\1"
+    before = version + _element(0x0002, b"UI", sop_class)
+    after = [
+        _element(0x0010, b"UI", syntax),
+        _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+        _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
+    ]
+    for number, given in ((0x0016, source), (0x0017, source), (0x0018, receiving)):
+        title = given.strip(" \0")
+        if 0 < len(title) <= 16 and title.isascii() and title.isprintable() and "\\" not in title:
+            after.append(_element(number, b"AE", title))
+    return before, b"".join(after)
+
+
+def _element(number: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii")
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    return struct.pack("<HH2sH", 2, number, vr, len(value)) + value

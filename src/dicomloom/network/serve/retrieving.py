@@ -1,0 +1,239 @@
+"""C-MOVE and C-GET as their provider (PS3.4 C.4.2 and C.4.3, PS3.7 9.1.3 and 9.1.4)."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from dicomloom.network import command as commands
+from dicomloom.network.association import associate
+from dicomloom.network.datasets import write_data_set
+from dicomloom.network.messages import Ended
+from dicomloom.network.node import Node
+from dicomloom.network.serve.catalog import Held
+from dicomloom.network.serve.contexts import IMPLICIT
+from dicomloom.network.serve.finding import level_of
+from dicomloom.network.serve.holdings import Holdings
+from dicomloom.network.serve.outlet import NOT_SENT, Outlet
+from dicomloom.network.serve.refusal import Refusal
+from dicomloom.network.serve.services import CANCELLED, PENDING, SUCCESS, Context, Request, Service
+
+_LOGGER = logging.getLogger("dicomloom.network.serve")
+MOVE_MODELS = ("1.2.840.10008.5.1.4.1.2.1.2", "1.2.840.10008.5.1.4.1.2.2.2")
+GET_MODELS = ("1.2.840.10008.5.1.4.1.2.1.3", "1.2.840.10008.5.1.4.1.2.2.3")
+# PS3.4 C.4.2.1.5 and C.4.3.1.4.
+_UNKNOWN_DESTINATION, _NOTHING_SENT, _SOME_FAILED = 0xA801, 0xA702, 0xB000
+# PS3.8 9.3.2.2: context IDs are odd numbers of a byte.
+_MOST_CONTEXTS = 128
+# Those of a final response: UI has 16 bits for its length in Explicit VR.
+_MOST_NAMED = 900
+
+
+class _Over(Exception):
+    """The association that asked is over, whatever goes on with another one."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Tell what ends the association that asked from what ends that to the destination."""
+    try:
+        yield
+    except (Ended, OSError) as error:
+        raise _Over(error) from error
+
+
+class _Progress:
+    """The counts of a retrieval, and the responses that tell them."""
+
+    def __init__(self, request: Request, total: int) -> None:
+        self.request, self.left = request, total
+        self.completed = self.failed = self.warned = 0
+        self.lost: list[str] = []
+
+    def count(self, held: Held, status: int) -> None:
+        """Note the status of one sub-operation."""
+        self.left = max(self.left - 1, 0)
+        if status == SUCCESS:
+            self.completed += 1
+        elif status >> 12 == 0xB:
+            self.warned += 1
+        else:
+            self.failed += 1
+            if len(self.lost) < _MOST_NAMED:
+                self.lost.append(held.sop_instance_uid)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the peer wants no more."""
+        with _asking():
+            return self.request.cancelled
+
+    def tell(self) -> None:
+        """Send a pending response."""
+        self._answer(PENDING, self.left)
+
+    def finish(self, *, cancelled: bool) -> None:
+        """Send the final response."""
+        if cancelled:
+            self._answer(CANCELLED, self.left)
+            return
+        status = SUCCESS
+        if self.failed:
+            status = _SOME_FAILED if self.completed + self.warned else _NOTHING_SENT
+        self._answer(status)
+
+    def _answer(self, status: int, left: int | None = None) -> None:
+        counts = {
+            "NumberOfCompletedSuboperations": min(self.completed, 0xFFFF),
+            "NumberOfFailedSuboperations": min(self.failed, 0xFFFF),
+            "NumberOfWarningSuboperations": min(self.warned, 0xFFFF),
+        }
+        if left is not None:
+            counts["NumberOfRemainingSuboperations"] = min(left, 0xFFFF)
+        data = self._failures() if status != PENDING and self.lost else None
+        with _asking():
+            self.request.answer(status, data, **counts)
+
+    def _failures(self) -> bytes:
+        from pydicom import Dataset
+
+        made = Dataset()
+        made.FailedSOPInstanceUIDList = self.lost
+        return write_data_set(made, self.request.context.transfer_syntax == IMPLICIT)
+
+
+class _Retrieval(Service):
+    """What both have in common: which objects, and how it goes with them."""
+
+    models: tuple[str, ...] = ()
+
+    def __init__(self, holdings: Holdings, field: int) -> None:
+        super().__init__({field: self._handle})
+        self._holdings = holdings
+
+    def takes(self, abstract_syntax: str) -> bool:
+        """Whether it is one of its information models."""
+        return abstract_syntax in self.models
+
+    def _handle(self, request: Request) -> None:
+        try:
+            self._retrieve(request)
+        except _Over as over:
+            raise over.cause from None
+
+    def _retrieve(self, request: Request) -> None:
+        raise NotImplementedError
+
+    def _wanted(self, request: Request) -> Callable[[], Iterator[Held]]:
+        """Return what gives the objects that are asked for, as often as it is called."""
+        model, identifier = request.context.abstract_syntax, request.data_set()
+        level, relational = level_of(identifier), request.acceptor.is_relational(model)
+        self._holdings.settle()
+        catalog = self._holdings.catalog
+        return lambda: catalog.instances(model, level, identifier, relational=relational)
+
+
+def _send_all(
+    outlet: Outlet, found: Iterator[Held], progress: _Progress, **originator: str | int
+) -> bool:
+    """Send all, with a pending response behind each; returns whether a C-CANCEL ended it."""
+    for held in found:
+        if progress.cancelled:
+            return True
+        try:
+            status = outlet.send(held, **originator)
+        except (Ended, OSError):
+            progress.count(held, NOT_SENT)
+            raise
+        progress.count(held, status)
+        if progress.left:
+            progress.tell()
+    return False
+
+
+class Gets(_Retrieval):
+    """C-GET: objects come over the association that asks for them."""
+
+    models = GET_MODELS
+
+    def __init__(self, holdings: Holdings) -> None:
+        super().__init__(holdings, commands.C_GET)
+
+    def _retrieve(self, request: Request) -> None:
+        wanted = self._wanted(request)
+        acceptor = request.acceptor
+        outlet = Outlet(
+            request.messages,
+            acceptor.contexts(ours=True),
+            acceptor.listener.terms.timeout,
+            request.meanwhile,
+        )
+        progress = _Progress(request, sum(1 for _ in wanted()))
+        with _asking():
+            cancelled = _send_all(outlet, wanted(), progress)
+        progress.finish(cancelled=cancelled)
+
+
+class Moves(_Retrieval):
+    """C-MOVE: objects go to a node that we know.
+
+    Parameters
+    ----------
+    holdings : Holdings
+    nodes : mapping of str to Node
+        By AE title.
+    """
+
+    models = MOVE_MODELS
+
+    def __init__(self, holdings: Holdings, nodes: Mapping[str, Node]) -> None:
+        super().__init__(holdings, commands.C_MOVE)
+        self._nodes = nodes
+
+    def _retrieve(self, request: Request) -> None:
+        destination = self._nodes.get(request.text("MoveDestination"))
+        if destination is None:
+            raise Refusal(_UNKNOWN_DESTINATION, "the move destination is not known here")
+        wanted = self._wanted(request)
+        pairs = Counter((one.sop_class_uid, one.transfer_syntax) for one in wanted())
+        progress = _Progress(request, sum(pairs.values()))
+        node = destination.replace(calling_ae_title=request.acceptor.listener.terms.ae_title)
+        cancelled = False
+        if pairs:
+            found = wanted()
+            try:
+                cancelled = self._move(node, pairs, found, progress)
+            except OSError as error:
+                _LOGGER.warning("%s: C-MOVE to %s: %s", request.acceptor.peer, node, error)
+                for held in found:
+                    progress.count(held, NOT_SENT)
+        progress.finish(cancelled=cancelled)
+
+    def _move(
+        self,
+        node: Node,
+        pairs: Counter[tuple[str, str]],
+        found: Iterator[Held],
+        progress: _Progress,
+    ) -> bool:
+        proposed = [(uid, (syntax,)) for (uid, syntax), _ in pairs.most_common(_MOST_CONTEXTS)]
+        request = progress.request
+        with (
+            associate(node, proposed) as association,
+            association.exchanging("C-STORE") as messages,
+        ):
+            contexts = [Context(*one) for one in association.contexts]
+            outlet = Outlet(messages, contexts, node.wait("dimse"))
+            return _send_all(
+                outlet,
+                found,
+                progress,
+                MoveOriginatorApplicationEntityTitle=request.acceptor.node.ae_title,
+                MoveOriginatorMessageID=commands.integer(request.command, "MessageID"),
+            )

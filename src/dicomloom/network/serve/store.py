@@ -1,0 +1,145 @@
+"""C-STORE (PS3.4 B): objects of any class and syntax, straight from the network to their place."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from dicomloom.errors import LimitError
+from dicomloom.files import EagerFile
+from dicomloom.network import command as commands
+from dicomloom.network.serve.contexts import is_storage
+from dicomloom.network.serve.places import Stored
+from dicomloom.network.serve.refusal import Refusal
+from dicomloom.network.serve.services import SUCCESS, WRONG_CLASS, Request, Service
+
+# PS3.4 B.2.3, PS3.7 C.
+OUT_OF_RESOURCES = 0xA700
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An object that is in its place.
+
+    Attributes
+    ----------
+    path, outcome : str
+        See `dicomloom.network.serve.places.Stored`.
+    sop_class, sop_instance, transfer_syntax : str
+        UIDs, as the peer sent them.
+    source : str
+        AE title of the peer.
+    size : int
+        Bytes of the data set.
+    """
+
+    path: str
+    outcome: str
+    sop_class: str
+    sop_instance: str
+    transfer_syntax: str
+    source: str
+    size: int
+
+
+class Receiving(Protocol):
+    """An object that is being received; see `dicomloom.network.serve.places.Incoming`."""
+
+    file: EagerFile
+
+    def commit(self) -> Stored:
+        """Give it its name."""
+
+    def discard(self) -> None:
+        """Remove what was written, unless it is in its place."""
+
+
+class Place(Protocol):
+    """Where objects go; see `dicomloom.network.serve.places.Places`."""
+
+    folder: str
+
+    def open(
+        self,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax: str,
+        source: str,
+        receiving: str,
+    ) -> Receiving:
+        """Begin an object."""
+
+
+class Storage(Service):
+    """C-STORE of any class that is no other service's.
+
+    Parameters
+    ----------
+    place : Place
+    arrived : callable, optional
+        Called with each `Arrival` before its sender is answered, in the thread of the association;
+        raising `Refusal` makes the answer another.
+    max_object : int or None
+        Bytes of the largest data set that is taken.
+    min_free : int
+        Bytes that have to be free on the disk before an object is taken.
+    """
+
+    syntaxes = None
+
+    def __init__(
+        self,
+        place: Place,
+        arrived: Callable[[Arrival], None] | None = None,
+        *,
+        max_object: int | None = None,
+        min_free: int = 0,
+    ) -> None:
+        super().__init__({commands.C_STORE: self.store})
+        self._place, self._arrived = place, arrived
+        self._max_object, self._min_free = max_object, min_free
+
+    def takes(self, abstract_syntax: str) -> bool:
+        """Whether it is a storage class, or unknown."""
+        return is_storage(abstract_syntax)
+
+    def store(self, request: Request) -> None:
+        """Take one object."""
+        context, uid = request.context, request.text("AffectedSOPInstanceUID")
+        if request.text("AffectedSOPClassUID") != context.abstract_syntax:
+            raise Refusal(WRONG_CLASS, "the presentation context is of another SOP class")
+        if not commands.has_data_set(request.command):
+            raise Refusal(request.cannot, "the data set is missing")
+        if self._min_free and _free(self._place.folder) < self._min_free:
+            raise Refusal(OUT_OF_RESOURCES, "the disk is as full as it may be")
+        source, receiver = request.acceptor.node.ae_title, request.acceptor.listener.terms.ae_title
+        try:
+            receiving = self._place.open(
+                context.abstract_syntax, uid, context.transfer_syntax, source, receiver
+            )
+            try:
+                size = request.message.write_to(receiving.file.fileno(), self._max_object)
+                stored = receiving.commit()
+            finally:
+                receiving.discard()
+        except LimitError as error:
+            raise Refusal(OUT_OF_RESOURCES, f"more than {self._max_object} bytes") from error
+        except OSError as error:
+            if error.errno in _FULL:
+                raise Refusal(OUT_OF_RESOURCES, "the disk is full") from error
+            raise
+        request.acceptor.received += size
+        if self._arrived is not None:
+            syntax = context.transfer_syntax
+            arrival = Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
+            self._arrived(arrival)
+        request.answer(SUCCESS)
+
+
+def _free(folder: str) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
