@@ -15,6 +15,7 @@ from dicomloom.network import step_table as table
 from dicomloom.network import words
 from dicomloom.network.json_model import BROKEN, data_set_of, model_of, read_json
 from dicomloom.network.step_state import UID
+from dicomloom.tags import parse_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -136,7 +137,9 @@ class StepFolder:
 
     def _change(self, uid: str, step: Dataset, attributes: Dataset) -> int:
         for keyword in table.FIXED:
-            if keyword in attributes and attributes[keyword] != step.get_item(keyword):
+            if keyword in attributes and attributes[keyword] != step.get(
+                parse_tag(keyword).leaf.tag
+            ):
                 return NO_SUCH_ATTRIBUTE
         for element in attributes:
             step.add(element)
@@ -159,12 +162,14 @@ class StepFolder:
         """
         if not UID.fullmatch(uid) or not self._there(uid):
             return None
-        return self._read(uid)
+        step = self._read(uid)
+        _attributes.set_charset(step)
+        return step
 
     def uids(self) -> list[str]:
         """Return the UIDs of all steps, in no particular order."""
-        names = (name.removesuffix(".json") for name in os.listdir(self.path) if "json" in name)
-        return [name for name in names if UID.fullmatch(name)]
+        names = (os.path.splitext(name) for name in os.listdir(self.path))
+        return [uid for uid, end in names if end == ".json" and UID.fullmatch(uid)]
 
     def _file(self, uid: str) -> str:
         return os.path.join(self.path, f"{uid}.json")
@@ -188,18 +193,9 @@ class StepFolder:
 
     def _lacking(self, step: Dataset, *, final: bool = False) -> int:
         """Return the status for what is missing."""
-        found = table.missing(step, final=final)
-        if not self.strict:
-            found = (one for one in found if _type(one[0]) == 1)
-        for _, there in found:
+        for _, there in table.missing(step, final=final, second=self.strict):
             return MISSING_VALUE if there else MISSING_ATTRIBUTE
         return SUCCESS
-
-
-def _type(where: str) -> int:
-    keyword = where.rpartition(".")[2]
-    second = (*table.CREATED_2, *table.SCHEDULED_2, *table.SERIES_2)
-    return 2 if keyword in second and keyword not in table.FINAL_1 else 1
 
 
 def _unfit(attributes: Dataset) -> int:
