@@ -116,7 +116,7 @@ times = st.builds(datetime.time, st.integers(9, 11), st.integers(0, 59), st.inte
 
 @given(days, times, st.none() | days, st.none() | days, st.none() | times, st.none() | times)
 def test_dates_and_times_together(day, hour, first_day, last_day, first_hour, last_hour):
-    """PS3.4 K.6.1.2: two ranges are one span; elsewhere they are two."""
+    """PS3.4 table K.6-1: two ranges are one span; elsewhere they are two."""
 
     def text(form, first, last):
         return "-".join("" if end is None else end.strftime(form) for end in (first, last))

@@ -51,6 +51,10 @@ QUERIES = [
         f"{STEP}[0].ScheduledProcedureStepStartTime": "1000-1200",
     },
 ]
+# wlmscpfs knows no wildcards in PatientID, and does not match StudyInstanceUID (PS3.4 table K.6-1
+# does not ask for either).
+NOT_WLMSCPFS = [{"PatientID": "P*"}, {"PatientID": "P?"}, {"PatientID": "*5"}]
+NOT_WLMSCPFS += [{"StudyInstanceUID": "1.2.3.2"}]
 
 
 def ask(port, query, called="ARCHIVE"):
@@ -92,7 +96,7 @@ def orthancs(tmp_path_factory, corpus):
         yield port
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=str)
+@pytest.mark.parametrize("query", [one for one in QUERIES if one not in NOT_WLMSCPFS], ids=str)
 def test_the_answers_are_those_of_wlmscpfs(ours, wlmscpfs, query):
     mine, theirs = ask(ours, query), ask(wlmscpfs, query, "RIS")
     assert sorted(mine) == sorted(theirs)

@@ -15,12 +15,12 @@ from dicomloom.network import step_table as table
 from dicomloom.network import words
 from dicomloom.network.json_model import BROKEN, data_set_of, model_of, read_json
 from dicomloom.network.step_state import UID
-from dicomloom.tags import parse_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydicom import Dataset
+    from pydicom.dataelem import DataElement
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 # PS3.7 Annex C.
@@ -196,6 +196,13 @@ class StepFolder:
         for _, there in table.missing(step, final=final, second=self.strict):
             return MISSING_VALUE if there else MISSING_ATTRIBUTE
         return SUCCESS
+
+
+def _as_before(element: DataElement, step: Dataset) -> bool:
+    before = step.get(element.tag)
+    if element.is_empty:
+        return before is None or before.is_empty
+    return bool(element == before)
 
 
 def _unfit(attributes: Dataset) -> int:
