@@ -136,11 +136,8 @@ class StepFolder:
             return self._change(uid, step, attributes)
 
     def _change(self, uid: str, step: Dataset, attributes: Dataset) -> int:
-        for keyword in table.FIXED:
-            if keyword in attributes and attributes[keyword] != step.get(
-                parse_tag(keyword).leaf.tag
-            ):
-                return NO_SUCH_ATTRIBUTE
+        if any(not _as_before(one, step) for one in attributes if one.keyword in table.FIXED):
+            return NO_SUCH_ATTRIBUTE
         for element in attributes:
             step.add(element)
         status = str(step[_STATUS].value or "")
