@@ -49,7 +49,7 @@ class StepFolder:
         Made where it is not there.
     strict : bool
         Whether attributes of type 2 have to be there at the creation, as PS3.4 table F.7.2-1
-        says; some modalities leave them out.
+        says, and values have to fit their VR; some modalities do neither.
 
     Raises
     ------
@@ -90,7 +90,7 @@ class StepFolder:
         """
         if not UID.fullmatch(uid):
             return INVALID_INSTANCE
-        status = _unfit(attributes) or self._lacking(attributes)
+        status = _unfit(attributes, self.strict) or self._lacking(attributes)
         if not status and attributes.PerformedProcedureStepStatus != table.IN_PROGRESS:
             status = INVALID_VALUE
         with self._lock:
@@ -119,7 +119,7 @@ class StepFolder:
         """
         if not UID.fullmatch(uid):
             return NO_SUCH_INSTANCE
-        unfit = _unfit(attributes)
+        unfit = _unfit(attributes, self.strict)
         with self._lock:
             if not self._there(uid):
                 return NO_SUCH_INSTANCE
@@ -202,11 +202,12 @@ def _as_before(element: DataElement, step: Dataset) -> bool:
     return bool(element == before)
 
 
-def _unfit(attributes: Dataset) -> int:
+def _unfit(attributes: Dataset, strict: bool) -> int:
     """Return the status for values that break their VR; all are converted after it."""
     try:
         attributes.decode()
-        _attributes.check(attributes)
+        if strict:
+            _attributes.check(attributes)
         sequences: Iterable[str] = (table.SCHEDULED, table.SERIES, table.REASON)
         if any(attributes[one].VR != "SQ" for one in sequences if one in attributes):
             return INVALID_VALUE
