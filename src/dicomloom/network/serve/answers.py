@@ -68,10 +68,9 @@ def _value(vr: str, stored: object) -> object:
         many = [text] if vr in _ONE_VALUE else text.split("\\")
     if vr in _WHOLE or vr == "DS":
         try:
-            numbers = [int(value) if vr in _WHOLE else value.strip() for value in many]
-            if vr == "DS":
-                list(map(float, many))
+            numbers = [float(value) if vr == "DS" else int(value) for value in many]
         except ValueError:
             return None
-        return numbers if len(numbers) > 1 else numbers[0]
+        if vr not in ("IS", "DS"):  # whose text is the value: 01 is not 1
+            return numbers if len(numbers) > 1 else numbers[0]
     return many if len(many) != 1 else many[0]

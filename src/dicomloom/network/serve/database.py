@@ -82,10 +82,8 @@ class Database:
         schema = _schema()
         digest = hashlib.blake2b(schema.encode(), digest_size=4).digest()
         self._version = int.from_bytes(digest, "big") & 0x7FFFFFFF
-        why = ""
         try:
-            self._open()
-            why = self._foreign()
+            why = self._open()
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise self.write_error(error) from error
@@ -93,17 +91,23 @@ class Database:
         if why:
             self.put_aside(why)
 
-    def _open(self) -> None:
+    def _open(self) -> str:
+        """Open the index, and make it where there is none; returns why it is not ours."""
         self._writer = self._connect()
+        execute = self._writer.execute
         try:
-            self._writer.execute("PRAGMA journal_mode=WAL")
-            # What a power cut takes, the next refresh brings back.
-            self._writer.execute("PRAGMA synchronous=NORMAL")
-            if not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            empty = not execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+            why = "" if empty else self._foreign()
+            if not why:
+                execute("PRAGMA journal_mode=WAL")
+                # What a power cut takes, the next refresh brings back.
+                execute("PRAGMA synchronous=NORMAL")
+            if empty:
                 self._make()
         except BaseException:
             self._writer.close()
             raise
+        return why
 
     def _make(self) -> None:
         self._writer.executescript(
@@ -112,7 +116,7 @@ class Database:
         )
 
     def _foreign(self) -> str:
-        """Return why this is no index of ours, "" where it is."""
+        """Return why this is no index of ours, "" where it is; nothing is changed."""
         (application,) = self._writer.execute("PRAGMA application_id").fetchone()
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION:

@@ -92,7 +92,10 @@ _OURS = frozenset(("SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitl
 _SYNTAX_KEY = "AvailableTransferSyntaxUID"
 _WHOLE = frozenset(("IS", "US", "SS", "UL", "SL"))
 _WILD = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
-_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, NotImplementedError)
+_UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, LookupError, NotImplementedError),
+    *(ArithmeticError, EOFError, RecursionError),
+)
 # The value of a key; LO and PN have 64 characters (a group).
 _LONGEST = 1024
 
@@ -217,12 +220,14 @@ def _levels(model: str, level: str) -> tuple[str, ...]:
 
 def _elements(identifier: Dataset) -> Iterator[tuple[str, DataElement]]:
     """Decode all elements; private and unknown ones are told apart by their tag."""
+    from pydicom.errors import BytesLengthException
+
     for tag in sorted(identifier.keys()):
         if tag.element == 0:  # a group length
             continue
         try:
             element = identifier[tag]
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, BytesLengthException) as error:
             raise Refusal(UNABLE, f"the value of {tag} cannot be read") from error
         yield element.keyword or f"{int(tag):08x}", element
 
