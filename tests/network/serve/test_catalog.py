@@ -163,6 +163,10 @@ def test_only_what_is_asked_for_comes_back(catalog, tmp_path):
         (one,) = find(other, "STUDY", **asked)
     assert (one.RetrieveAETitle, one.InstanceAvailability) == ("ARCHIVE", "ONLINE")
     assert one["StudyID"].is_empty
+    asked = {"AvailableTransferSyntaxUID": None, "NumberOfSeriesRelatedInstances": None}
+    (one,) = find(catalog, "IMAGE", relational=True, **asked)
+    assert one.AvailableTransferSyntaxUID == ExplicitVRLittleEndian
+    assert one.NumberOfSeriesRelatedInstances == 1
 
 
 def test_text_beyond_ascii(catalog, tmp_path):
@@ -568,3 +572,19 @@ def test_an_answer_that_is_left_halfway(tmp_path):
     assert descriptors() == before
     with pytest.raises(WriteError, match="closed"):
         catalog.add([save(tmp_path, 11)])
+    with pytest.raises(Refusal):
+        uids(catalog)
+
+
+def test_who_asks_while_the_index_is_put_aside(tmp_path):
+    """Goes on with the old one, and the next with the new."""
+    with Catalog(tmp_path) as catalog:
+        catalog.add([save(tmp_path, number) for number in range(200)])
+        asked = keys(SOPInstanceUID=None)
+        found = catalog.find(STUDY_ROOT, "IMAGE", asked, relational=True)
+        next(found)
+        catalog._database.put_aside("for a test")
+        assert len(list(found)) == 199
+        assert uids(catalog) == []
+        assert catalog.refresh().read == 200
+        assert len(uids(catalog)) == 200

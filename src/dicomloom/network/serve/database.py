@@ -77,6 +77,7 @@ class Database:
     def __init__(self, path: str) -> None:
         self.path = path
         self.writing = threading.RLock()
+        self._pooling = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         schema = _schema()
@@ -138,8 +139,7 @@ class Database:
     def put_aside(self, why: str) -> None:
         """Begin a new index; the old one is kept under another name."""
         self._writer.close()
-        while self._idle:
-            self._idle.pop().close()
+        self._forget_idle()
         try:
             for number in itertools.count(1):
                 aside = f"{self.path}.aside-{number}"
@@ -184,24 +184,35 @@ class Database:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a connection that nobody else uses; it sees what was there when it first asks."""
         # Not one a thread: a server's threads come and go, and an answer may change its thread.
-        try:
-            connection = self._idle.pop()
-        except IndexError:
+        with self._pooling:
+            if self._closed:
+                raise sqlite3.ProgrammingError("it is closed")
+            idle = self._idle
+            connection = idle.pop() if idle else None
+        if connection is None:
             connection = self._connect()
         try:
             yield connection
         finally:
-            if self._closed:
+            with self._pooling:
+                # One to an index that was put aside is of no use.
+                kept = not self._closed and self._idle is idle
+                if kept:
+                    idle.append(connection)
+            if not kept:
                 connection.close()
-            else:
-                self._idle.append(connection)
+
+    def _forget_idle(self) -> None:
+        with self._pooling:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
 
     def close(self) -> None:
         """Close all connections; those in use when they are given back."""
         with self.writing:
             self._closed = True
-            while self._idle:
-                self._idle.pop().close()
+            self._forget_idle()
             self._writer.close()
 
 
