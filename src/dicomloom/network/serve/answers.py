@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dicomloom.network.serve.columns import vr_of
-from dicomloom.network.serve.query import Question
+from dicomloom.network.serve.query import IN_STUDY, Question
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -36,14 +36,17 @@ def answer_of(question: Question, row: Sequence[object], ae_title: str) -> Datas
     made = Dataset()
 
     def put(tag: int, vr: str, value: object) -> None:
-        # Not validated: it is what the objects have.
-        made[tag] = DataElement(tag, vr, value, validation_mode=0)
+        # Not validated: it is what the objects have. But pydicom makes numbers of some text.
+        try:
+            made[tag] = DataElement(tag, vr, value, validation_mode=0)
+        except (ValueError, TypeError, ArithmeticError):
+            made[tag] = DataElement(tag, vr, None)
 
     plain = True
     for tag, vr, keyword in question.elements:
         if keyword in found:
             vr = vr_of(keyword)  # noqa: PLW2901 (the peer may say UN)
-            value = _value(vr, found[keyword])
+            value = _value(keyword, vr, found[keyword])
             plain = plain and str(found[keyword]).isascii()
         else:
             value = "ONLINE" if tag == _AVAILABILITY else None
@@ -57,12 +60,12 @@ def answer_of(question: Question, row: Sequence[object], ae_title: str) -> Datas
     return made
 
 
-def _value(vr: str, stored: object) -> object:
+def _value(keyword: str, vr: str, stored: object) -> object:
     """Return the value as pydicom takes it; None for a number that is none."""
     text = str(stored)
     if not text:
         return None
-    if text.startswith("[") and vr in ("CS", "UI"):  # neither VR has brackets: several objects'
+    if keyword in IN_STUDY:
         many = sorted(filter(None, json.loads(text)))
     else:
         many = [text] if vr in _ONE_VALUE else text.split("\\")
