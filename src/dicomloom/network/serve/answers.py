@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _LEVEL, _CHARSET, _AE_TITLE, _AVAILABILITY = 0x00080052, 0x00080005, 0x00080054, 0x00080056
 _WHOLE = frozenset(("IS", "US", "SS", "UL", "SL"))
+# Where the character set counts (PS3.5 6.1.2.3).
+_TEXT = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 # A backslash is a character like any other (PS3.5 6.2).
 _ONE_VALUE = frozenset(("LT", "ST", "UR", "UT"))
 
@@ -61,9 +63,9 @@ def answer_of(question: Question, row: Sequence[object], ae_title: str) -> Datas
 
 
 def _value(keyword: str, vr: str, stored: object) -> object:
-    """Return the value as pydicom takes it; None for a number that is none."""
+    """Return the value as pydicom takes it; None for what cannot be one of its VR."""
     text = str(stored)
-    if not text:
+    if not text or not (text.isascii() or vr in _TEXT):
         return None
     if keyword in IN_STUDY:
         many = sorted(filter(None, json.loads(text)))
