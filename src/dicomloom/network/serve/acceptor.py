@@ -235,7 +235,8 @@ class Acceptor(Association):
             with exchanging(self, self._wire) as messages:
                 self._serve(messages)
         except Ended:
-            if not self.stopping:
+            # What the wire blames, the engine need not have seen.
+            if not self.stopping and self._wire.fault is None:
                 super()._run_reactor()  # it answers a release, and notes an abort
                 return
         except (ProtocolError, OSError) as error:
