@@ -387,6 +387,10 @@ class OpenAssociation:
         finally:
             self._end()
 
+    def cut(self) -> None:
+        """Break the connection, from any thread: whoever uses the association gets an error."""
+        self._wire.hang_up()
+
     def _end(self) -> None:
         """Leave no thread and no descriptor behind, whatever state there is."""
         assoc = self.pynetdicom

@@ -1,0 +1,106 @@
+"""The files of an index: what a table of `index` says can be read, for whoever goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dicomloom.errors import CorruptError, MissingDependencyError, ReadError
+from dicomloom.index.sinks import format_of
+
+if TYPE_CHECKING:
+    from dicomloom.index.scan import StrPath
+
+_ROWS = 10_000
+
+
+def filenames(index: StrPath) -> Iterator[str]:
+    """Give the Filename of each row whose Status is OK, of a table in any format of `index`.
+
+    Parameters
+    ----------
+    index : str or path-like
+        Its suffix says what it is, see `dicomloom.index.sinks.SUFFIXES`.
+
+    Yields
+    ------
+    str
+
+    Raises
+    ------
+    ReadError
+        The table cannot be read.
+    CorruptError
+        It is none that `index` wrote: it has no columns Filename and Status.
+    MissingDependencyError
+        Parquet and Arrow files need pyarrow.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from pydicom.data import get_testdata_file
+    >>> import dicomloom
+    >>> table = os.path.join(tempfile.mkdtemp(), "index.csv")
+    >>> _ = dicomloom.index(get_testdata_file("CT_small.dcm"), table)
+    >>> [os.path.basename(name) for name in filenames(table)]
+    ['CT_small.dcm']
+    """
+    path = os.fspath(index)
+    rows = {"csv": _csv, "jsonl": _jsonl, "sqlite": _sqlite}.get(format_of(path), _arrow)
+    try:
+        for filename, status in rows(path):
+            if status == "OK":
+                yield filename
+    except (KeyError, ValueError, TypeError, csv.Error, sqlite3.Error) as error:
+        if isinstance(error, ReadError | CorruptError):
+            raise
+        raise CorruptError(
+            f"expected an index with the columns Filename and Status: {error}", path=path
+        ) from error
+    except OSError as error:
+        raise ReadError(f"cannot read: {error.strerror or error}", path=path) from error
+
+
+def _csv(path: str) -> Iterator[tuple[str, str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            yield row["Filename"], row["Status"]
+
+
+def _jsonl(path: str) -> Iterator[tuple[str, str]]:
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            row = json.loads(line)
+            yield row["Filename"], row["Status"]
+
+
+def _sqlite(path: str) -> Iterator[tuple[str, str]]:
+    open(path, "rb").close()  # sqlite3 would make one that is missing
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        yield from database.execute("SELECT Filename, Status FROM files")
+    finally:
+        database.close()
+
+
+def _arrow(path: str) -> Iterator[tuple[str, str]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingDependencyError(
+            "this table needs pyarrow: pip install dicomloom[parquet]", path=path
+        ) from error
+    columns = ["Filename", "Status"]
+    batches: Any
+    if path.lower().endswith(".parquet"):
+        batches = pq.ParquetFile(path).iter_batches(_ROWS, columns=columns)
+    else:
+        batches = pa.ipc.open_file(path)
+        batches = (batches.get_batch(i).select(columns) for i in range(batches.num_record_batches))
+    for batch in batches:
+        yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
