@@ -177,15 +177,15 @@ def store_rq(uid, number=1, sop_class=CT):
     )
 
 
-def small(uid="1.2.3.4", sop_class=CT, size=0, implicit=True):
+def small(uid="1.2.3.4", sop_class=CT, size=0, implicit=True, patient="P1", study="1.2.3"):
     """A data set that the catalog takes; Implicit VR, with so many bytes of something private."""
     vr = {True: (None, None), False: ("UI", "LO")}[implicit]
     parts = [
         (0x00080016, vr[0], sop_class),
         (0x00080018, vr[0], uid),
-        (0x00100020, vr[1], "P1"),
-        (0x0020000D, vr[0], "1.2.3"),
-        (0x0020000E, vr[0], "1.2.3.1"),
+        (0x00100020, vr[1], patient),
+        (0x0020000D, vr[0], study),
+        (0x0020000E, vr[0], f"{study}.1"),
     ]
     made = b"".join(
         element(tag, kind, text.encode() + (b" " if tag == 0x00100020 else b"\0") * (len(text) % 2))
