@@ -96,6 +96,18 @@ def test_warnings_are_successes():
     assert made.state == "COMPLETED"
 
 
+def test_an_end_that_is_refused_leaves_no_series_behind():
+    with ris([0, 0x0106]) as (port, seen):
+        made = made_for(port)
+        made.start()
+        with pytest.raises(StatusError):
+            made.complete()
+        made.add_instance(("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "1.2.3"))
+        made.complete()
+    assert [len(one.data.PerformedSeriesSequence) for one in seen[1:]] == [1, 1]
+    assert seen[2].data.PerformedSeriesSequence[0].SeriesInstanceUID == "1.2.3"
+
+
 def test_the_first_exception_survives():
     with ris([0, 0x0112]) as (port, _), pytest.raises(ZeroDivisionError) as caught:
         with made_for(port) as made:

@@ -33,7 +33,7 @@ def matches(keys: Dataset, item: Dataset, *, combined: bool = False) -> bool:
     item : pydicom.Dataset
     combined : bool
         Whether a date and a time beside each other that both are ranges mean one span from the
-        first moment to the last (PS3.4 K.6.1.2.2, and C.2.2.2.5.4 where negotiated), and not that
+        first moment to the last (PS3.4 table K.6-1, and C.5.1.1 where negotiated), and not that
         span of the day on each of the days.
 
     Examples
