@@ -6,6 +6,7 @@ Values of a peer are parameters, never text of a statement; names of columns are
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -368,10 +369,10 @@ def _number(keyword: str, column: str, vr: str, value: str) -> Condition:
 def _patterns(vr: str, value: str) -> list[str]:
     if vr != "PN":
         return [value]
-    name = name_key(value)
+    name = re.sub(r"\*+", "*", name_key(value))
     stem = name.removesuffix("*").rstrip("^")
     # DOE^* is to find DOE, which is DOE^ and DOE^^ too.
-    return [name, stem] if name.endswith("^*") and stem else [name]
+    return [name, stem] if name.endswith("^*") else [name]
 
 
 def _text(keyword: str, column: str, value: str) -> Condition:
