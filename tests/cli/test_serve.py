@@ -70,7 +70,7 @@ def test_lines_for_people(start):
 
 def test_nodes_of_the_configuration_are_destinations(start, tmp_path):
     config = tmp_path / "config.toml"
-    config.write_text('[nodes.viewer]\naddress = "VIEWER@127.0.0.1:104"\n')
+    config.write_text('[nodes.viewer]\nae_title = "V"\nhost = "127.0.0.1"\nport = 104\n')
     environment = os.environ | {"DICOMLOOM_CONFIG": str(config)}
     process = start("--port", "0", "--json", "--node", "viewer", env=environment)
     assert json.loads(process.stdout.readline())["event"] == "listening"
