@@ -205,7 +205,8 @@ class Wire(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether there is something to read, or the end; any number of descriptors will do."""
-        if self._is_taken:
+        # Not within a message: the fragments it has would be missed.
+        if self._is_taken and self.assoc.dimse.message is None:
             self._parked.set()
             self._returned.wait(_PARKED)
             return False
@@ -408,18 +409,22 @@ class Wire(AssociationSocket):
             evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
 
     def take(self) -> bool:
-        """Take the connection from the reactor; False where that has ended.
+        """Take the connection from the reactor; False where that has ended, or cannot let go.
 
         From then on it is the caller's to read and write, until `give_back`.
         """
         self._parked.clear()
         self._returned.clear()
         self._is_taken = True
-        # The reactor may be within a PDU: it tells when it asks for the next one.
+        until = time.monotonic() + self.limit
+        # The reactor may be within a message: it tells when it asks for the next one.
         while not self._parked.wait(0.01):
-            if not self.assoc.dul.is_alive():
-                self._is_taken = False
-                return False
+            if time.monotonic() > until:
+                self.blame_slow("the peer began a message and did not send the rest")
+            elif self.assoc.dul.is_alive():
+                continue
+            self._is_taken = False
+            return False
         return True
 
     def take_ahead(self) -> bytes:
