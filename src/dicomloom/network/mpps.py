@@ -430,7 +430,7 @@ class PerformedProcedureStep:
         hint = ""
         if self.state in ENDING or self.state == CREATING:
             before = {CREATING: "start", COMPLETING: "complete", DISCONTINUING: "discontinue"}
-            hint = f": whether the peer knows is not known, do {before[self.state]} again first"
+            hint = f": whether the peer got that is not known; do {before[self.state]} again first"
         elif self.state in table.FINAL:
             hint = ": that is final (PS3.4 F.7.2.2.2); what goes on is another step"
         raise StateError(f"{what}: the step {self.uid} is {self.state}{hint}")

@@ -30,6 +30,8 @@ _REQUEST_3 = (
     *("OrderFillerIdentifierSequence", "RequestedProcedureCodeSequence"),
 )
 _PATIENT_2 = table.CREATED_2[:5]
+# What has one item (PS3.3 C.4.11, C.4.13), whatever a worklist answers.
+_ONE_ITEM = frozenset(("RequestedProcedureCodeSequence", "ReferencedStudySequence"))
 _REFERENCE = ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
 # PS3.3 8.8: one of these a coded entry has.
 _CODES = ("CodeValue", "LongCodeValue", "URNCodeValue")
@@ -86,8 +88,7 @@ def created(
     asked = made.ScheduledStepAttributesSequence[0]
     made.PerformedProcedureStepDescription = asked.ScheduledProcedureStepDescription
     made.StudyID = asked.RequestedProcedureID
-    codes = _usable(source, "RequestedProcedureCodeSequence")
-    made.ProcedureCodeSequence = codes[:1]
+    made.ProcedureCodeSequence = _usable(source, "RequestedProcedureCodeSequence")[:1]
     if "SpecificCharacterSet" in source:
         made.SpecificCharacterSet = source.SpecificCharacterSet
     for where, value in given.items():
@@ -134,6 +135,8 @@ def _take(made: Dataset, source: Dataset, keywords: Iterable[str]) -> None:
             continue  # a peer may answer with anything
         if source[keyword].VR == "SQ":
             usable = _usable(source, keyword)
+            if keyword in _ONE_ITEM:
+                del usable[1:]
             if usable:
                 setattr(made, keyword, usable)
         else:

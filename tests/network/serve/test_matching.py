@@ -20,7 +20,7 @@ STEP = "ScheduledProcedureStepSequence"
         ("LO", "", "x", True),
         ("LO", None, None, True),
         ("LO", "*", "", True),
-        ("LO", "**", "", False),
+        ("LO", "**", "", True),
         ("UI", [], "1.2", True),
         # Single value: C.2.2.2.1.
         ("LO", "x", "x", True),
@@ -190,7 +190,9 @@ def test_both_conditions_hold_for_one_item():
 
 def test_what_says_how_the_query_is_meant_is_no_key():
     keys = item_of(SpecificCharacterSet="ISO_IR 192", QueryRetrieveLevel="STUDY", PatientID="1")
+    keys.add_new(0x00100000, "UL", 8)
     assert matches(keys, item_of(PatientID="1"))
+    assert [one.keyword for one in returned(keys, item_of(PatientID="1"))] == ["PatientID"]
 
 
 def test_only_what_is_asked_for_is_returned():
