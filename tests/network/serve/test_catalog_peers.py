@@ -14,7 +14,7 @@ from find_peers import PATIENT_ROOT, STUDY_ROOT, archive, objects, orthanc
 from support import readable
 
 MODELS = {"patient": PATIENT_ROOT, "study": STUDY_ROOT}
-LARGEST = 6_000  # bytes: pynetdicom takes 0.1 s an object
+LARGEST = 40_000  # bytes
 # Neither peer has all: dcmqrscp does not count, and decodes no character set; Orthanc reads no
 # Japanese in pairs of bytes. Who can be retrieved from whom differs by nature.
 APART = {"RetrieveAETitle", "InstanceAvailability", "SpecificCharacterSet"}
@@ -67,7 +67,8 @@ def both(request, corpus, tmp_path_factory):
     (folder / "taken").mkdir()
     more = {"SyncStorageArea": False} if request.param is orthanc else {}
     with request.param(folder, corpus, **more) as port:
-        taken = [*objects(corpus), *(one.path for one in send(port, held))]
+        # Some of all kinds: pynetdicom takes 0.1 s an object.
+        taken = [*objects(corpus), *(one.path for one in send(port, held[::3]))]
         with Catalog(folder / "taken", ae_title="ARCHIVE") as catalog:
             # One by one: the first of a series says what the series is, there and here.
             for number, path in enumerate(taken):
@@ -120,10 +121,10 @@ def test_all_levels(both):
     studies = ours(catalog, "STUDY", "study", {})
     peers = theirs(port, "STUDY", "study", {})
     assert studies.keys() == peers.keys()
-    assert len(studies) > 30
+    assert len(studies) > 20
     differ = {uid: found for uid, one in studies.items() if (found := same(one, peers[uid], which))}
     assert not differ
-    for study in list(studies)[::3]:
+    for study in studies:
         above = {"StudyInstanceUID": study}
         series = ours(catalog, "SERIES", "study", above)
         peers = theirs(port, "SERIES", "study", above)

@@ -1,14 +1,20 @@
-"""Matching in SQL: the same as a naive model in Python has it (PS3.4 C.2.2.2)."""
+"""Matching in SQL: as a naive model in Python has it (PS3.4 C.2.2.2); values of all kinds."""
 
 import sqlite3
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset
+from pynetdicom.dsutils import encode
 
+from dicomloom.network.serve.catalog import Catalog
 from dicomloom.network.serve.columns import TABLES, is_keyed, key_of
 from dicomloom.network.serve.query import matching
 from dicomloom.network.serve.refusal import Refusal
+from dicomloom.tags import parse_tag
+from find_peers import STUDY_ROOT
+from support import IMPLICIT_LE, element, part10
 
 TABLE_OF = {keyword: table for table, keywords in TABLES.items() for keyword in keywords}
 # What is special in GLOB, LIKE and patterns, and what takes more than one byte.
@@ -188,3 +194,48 @@ def test_a_value_that_cannot_be_matched(keyword, wanted):
     assert caught.value.status == 0xC000
     assert len(caught.value.comment) <= 64
     assert wanted not in caught.value.comment.split(": ")[1]
+
+
+HOSTILE = [
+    *(b"[", b"{", b'["', b"\x1f[", b"\x1f", b"1_0", b"nan", b"inf", b"1e999", b"9" * 40, b"-1"),
+    *(
+        b"\xff\xfe",
+        b"a\0b",
+        b"\\\\\\",
+        b"==^=^=",
+        b"-",
+        b"*",
+        b"?",
+        b"\x1b$B",
+        b"\r\n",
+        b"x" * 70_000,
+    ),
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value[:10]))
+def test_whatever_a_file_says_it_is_answered(value, tmp_path):
+    """One file that is strange in all its text must not silence the others."""
+    tags = {keyword: parse_tag(keyword).leaf for keyword in TABLE_OF}
+    uids = {keyword: b"1.2.3\0" for keyword, leaf in tags.items() if leaf.vr == "UI"}
+    elements = {
+        leaf.tag: uids.get(keyword, value + b" " * (len(value) % 2))
+        for keyword, leaf in tags.items()
+        if leaf.vr != "US"
+    }
+    data = b"".join(element(tag, None, elements[tag]) for tag in sorted(elements))
+    path = tmp_path / "one.dcm"
+    path.write_bytes(part10(data, IMPLICIT_LE))
+    asked = Dataset()
+    for leaf in tags.values():
+        asked.add_new(leaf.tag, leaf.vr, None)
+    asked.ModalitiesInStudy = asked.SOPClassesInStudy = None
+    with Catalog(tmp_path) as catalog:
+        assert catalog.add([path]) == []
+        (answer,) = catalog.find(STUDY_ROOT, "IMAGE", asked, relational=True)
+        for implicit in (True, False):
+            assert encode(answer, implicit, True) is not None
+        wanted = Dataset()
+        wanted.PatientName, wanted.ImageType, wanted.StudyDate = "x?y", "z*", "19000101-"
+        wanted.ModalitiesInStudy = "US"
+        assert not list(catalog.find(STUDY_ROOT, "IMAGE", wanted, relational=True))
