@@ -8,16 +8,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicomloom.errors import LimitError
+from dicomloom.errors import DicomloomError, LimitError
 from dicomloom.files import EagerFile
+from dicomloom.index.read import read_tags
 from dicomloom.network import command as commands
 from dicomloom.network.serve.contexts import is_storage
 from dicomloom.network.serve.places import Stored
 from dicomloom.network.serve.refusal import Refusal
-from dicomloom.network.serve.services import SUCCESS, WRONG_CLASS, Request, Service
+from dicomloom.network.serve.services import (
+    CANNOT_UNDERSTAND,
+    SUCCESS,
+    WRONG_CLASS,
+    Request,
+    Service,
+)
 
 # PS3.4 B.2.3, PS3.7 C.
-OUT_OF_RESOURCES = 0xA700
+OUT_OF_RESOURCES, NOT_MATCHING = 0xA700, 0xA900
+# Bytes of a file in which its UIDs stand: what is before them is short.
+_BEGINNING = 16 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -123,6 +132,7 @@ class Storage(Service):
             )
             try:
                 size = request.message.write_to(receiving.file.fileno(), self._max_object)
+                _check(receiving.file.fileno(), context.abstract_syntax, uid)
                 stored = receiving.commit()
             finally:
                 receiving.discard()
@@ -138,6 +148,27 @@ class Storage(Service):
             arrival = Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
             self._arrived(arrival)
         request.answer(SUCCESS)
+
+
+def _check(descriptor: int, sop_class: str, sop_instance: str) -> None:
+    """Hold what was received against what the request said of it (PS3.4 B.2.3).
+
+    Raises
+    ------
+    Refusal
+        It is another object, or broken. One without these UIDs is taken as it is.
+    """
+    wanted = {"SOPClassUID": sop_class, "SOPInstanceUID": sop_instance}
+    beginning = os.pread(descriptor, _BEGINNING, 0)
+    try:
+        found = read_tags(beginning, wanted)
+    except DicomloomError as error:
+        if len(beginning) < _BEGINNING:
+            raise Refusal(CANNOT_UNDERSTAND, f"the data set is broken: {error.message}") from error
+        found = error.values
+    for keyword, uid in wanted.items():
+        if found.get(keyword) not in (uid, None):
+            raise Refusal(NOT_MATCHING, f"{keyword} of the data set is not that of the request")
 
 
 def _free(folder: str) -> int:
