@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 EPILOG = (
     network.EPILOG
     + """
-Many nodes tell the result over an association that they open to us: enter our AE title (--calling-ae)
-with the address of --listen there. Without --listen the result has to come over ours.
+Many nodes tell the result over an association that they open to us: enter our AE title
+(--calling-ae) with the address of --listen there. Without --listen it has to come over ours.
 
-Each object is a line: committed, failed with its reason, or pending; "unasked" is what the node told
-of besides, "left out" a file that is not as it should be. With --state FILE what was asked and told
-survives a crash; --resume FILE goes on with it, and asks again for what may not have come.
+Each object is a line: committed, failed with its reason, or pending; "unasked" is what the node
+told of besides, "left out" a file that is not as it should be. With --state FILE what was asked and
+told survives a crash; --resume FILE goes on, and asks again for what may not have come.
 
-exit codes: 0 all is committed; 1 something failed, is pending or was left out; 2 usage; 20 FILE is no
-state file; 40 it cannot be written; 60-79 network: nothing could be asked for.
+exit codes: 0 all is committed; 1 something failed, is pending or was left out; 2 usage; 20 no
+object, or no state file; 40 it cannot be written; 60-79 network: nothing could be asked for.
 
 examples:
   dicomloom commit pacs dicom/ --calling-ae CAMERA1 --listen 0.0.0.0:11113

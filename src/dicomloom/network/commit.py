@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from dicomloom.errors import NetworkError, StateError
+from dicomloom.errors import CorruptError, NetworkError, StateError
 from dicomloom.network.node import Node, check_ae_title
 
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ def commit(
     ------
     NodeError, ValueError
         An argument makes no sense, or there is nothing to ask for.
+    CorruptError
+        Not one of the files can be asked for.
     StateError
         The state file is there already.
     ConnectionFailed
@@ -206,9 +208,10 @@ def commit(
     options = CommitOptions(wait, listen, state, tuple(callers))
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     classes, left_out = _gather(given, instances)
+    if left_out and not classes:
+        raise CorruptError(f"not one object: {left_out[0].reason}", path=left_out[0].path or None)
     if not classes:
-        why = f": {left_out[0].path}: {left_out[0].reason}" if left_out else ""
-        raise ValueError(f"there is no object to ask for{why}")
+        raise ValueError("there is no object to ask for")
     peer = Node.of(node) if isinstance(node, str) else node
     return _ask(peer, classes, options, left_out)
 
