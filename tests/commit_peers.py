@@ -1,4 +1,4 @@
-"""Peers that promise to keep objects: pynetdicom's SCP, in the ways that a report may come, fakes."""
+"""Peers that promise to keep objects: pynetdicom's SCP, reporting in every way; parts of fakes."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class OpenAssociation:
             self._heard = name, event.message.command_set.get("MessageIDBeingRespondedTo")
 
     def _without_context(self, contexts: list[PresentationContext]) -> NetworkError:
-        known = self._refusal or self._wire.fault
+        known = self.fault
         if known is not None:
             return known
         proposed = tuple(
@@ -218,9 +218,14 @@ class OpenAssociation:
                 refused.append((number, result, meaning or words.UNKNOWN))
         return tuple(refused)
 
+    @property
+    def fault(self) -> NetworkError | None:
+        """What is known to be wrong with it, an abort of the peer included; None: nothing."""
+        return self._refusal or self._wire.fault
+
     def failure(self) -> NetworkError:
         """Return why there was no answer, or no association."""
-        known = self._refusal or self._wire.fault
+        known = self.fault
         if known is not None:
             return known
         node = self.node
@@ -257,7 +262,7 @@ class OpenAssociation:
         self._step, self._begin = operation, time.monotonic()
         self._wanted = self._heard = None
         if not self.pynetdicom.is_established:
-            known = self._refusal or self._wire.fault
+            known = self.fault
             if known is None and self.pynetdicom.is_released:
                 hint = "ask for an association again, and see the log of the peer"
                 message = "the peer released the association"

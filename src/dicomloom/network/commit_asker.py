@@ -147,7 +147,7 @@ class Asker:
         """Let the engine answer what ended an association: a release is no trouble."""
         engine = association.pynetdicom
         end = time.monotonic() + _RELEASE
-        while engine.is_established and time.monotonic() < end:
+        while engine.is_established and association.fault is None and time.monotonic() < end:
             time.sleep(0.01)
         if not engine.is_released:
             raise association.failure()
