@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import socketserver
 import struct
 import threading
 
 from pydicom import Dataset
 from pynetdicom import AE, build_role, evt
+from pynetdicom.transport import ThreadedAssociationServer
 
 from dicomloom.network import command as commands
 from network_peers import p_data
@@ -129,14 +131,20 @@ def provider(way="same", answer=None, *, port=0, **more):
     entity = AE("PEER")
     entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
     handlers = [(evt.EVT_N_ACTION, made.act), (evt.EVT_ESTABLISHED, made.established)]
-    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+    # Not start_server: it looks for its end twice a second.
+    kind = ThreadedAssociationServer
+    server = entity.make_server(("127.0.0.1", port), evt_handlers=handlers, server_class=kind)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
     made.server = server
     made.port = server.socket.getsockname()[1]
     try:
         yield made
         made.join()
     finally:
-        server.shutdown()
+        socketserver.BaseServer.shutdown(server)
+        server.server_close()
+        thread.join()
 
 
 # Fakes: a conversation that goes wrong where a good peer would not.
