@@ -186,6 +186,7 @@ class Wire(AssociationSocket):
         self._message = 0
         self._deadline = 0.0
         self._is_taken = False
+        self._handover = 0.0
         self._parked, self._returned = threading.Event(), threading.Event()
         super().__init__(assoc, address=AddressInformation("127.0.0.1", 0))
 
@@ -205,7 +206,7 @@ class Wire(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether there is something to read, or the end; any number of descriptors will do."""
-        if self._is_taken:
+        if self._is_taken and not self._is_within_message:
             self._parked.set()
             self._returned.wait(_PARKED)
             return False
@@ -213,6 +214,11 @@ class Wire(AssociationSocket):
         if connection is None or not self._is_connected:
             return False
         return self._is_ready(connection)
+
+    @property
+    def _is_within_message(self) -> bool:
+        """Whether the engine, which has a part of a message, is to read the rest."""
+        return self.assoc.dimse.message is not None and time.monotonic() < self._handover
 
     def _is_ready(self, connection: socket.socket) -> bool:
         if self.assoc.dimse.msg_queue.qsize() >= _MOST_WAITING:
@@ -414,8 +420,9 @@ class Wire(AssociationSocket):
         """
         self._parked.clear()
         self._returned.clear()
+        self._handover = time.monotonic() + self.limit
         self._is_taken = True
-        # The reactor may be within a PDU: it tells when it asks for the next one.
+        # The reactor may be within a PDU or a message: it tells when it asks for the next one.
         while not self._parked.wait(0.01):
             if not self.assoc.dul.is_alive():
                 self._is_taken = False
