@@ -15,6 +15,7 @@ from dicomloom.network.send import send
 from find_peers import TEST_FILES
 from network_peers import descriptors, free_port, program, storescp
 from objects import run
+from pages import run_page
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 
@@ -307,3 +308,9 @@ def test_a_request_without_answer_is_repeated_under_another_uid(tmp_path):
     assert report.complete
     assert report.transaction_uids[0] == first
     assert {asked.TransactionUID for asked in peer.asked} <= set(report.transaction_uids)
+
+
+def test_the_page(tmp_path):
+    printed = run_page("commitment.md", "python", tmp_path).splitlines()
+    assert printed[0].endswith(" No such object instance")
+    assert printed[1] == "False 0"
