@@ -31,7 +31,7 @@ cmake --build "$work/build" --parallel >/dev/null
 corpus="$work/corpus"
 mkdir -p "$corpus/fuzz_read" "$corpus/fuzz_text" "$corpus/fuzz_numbers" "$corpus/fuzz_rle" \
     "$corpus/fuzz_frames" "$corpus/fuzz_records" \
-    "$corpus/fuzz_jpeg_lossless" "$corpus/fuzz_jpeg_ls" "$work/artifacts"
+    "$corpus/fuzz_jpeg_lossless" "$corpus/fuzz_jpeg_ls" "$corpus/fuzz_network" "$work/artifacts"
 if [ -n "$seeds" ] && [ -d "$seeds" ]; then
     number=0
     find "$seeds" -type f | sort | while IFS= read -r file; do
@@ -130,10 +130,21 @@ done
     printf '\377\370\000\011\002\001\001\005\360\020\377'
     printf '\377\332\000\010\001\001\001\000\000\000\126\141\167\135\070\200\377\331'
 } >"$corpus/fuzz_jpeg_ls/seed-6"
+# A command set, and a data set of two fragments in a PDU; an abort after the first fragment.
+{
+    printf '\003\100\100\004'
+    printf '\004\000\000\000\000\010\000\000\000\004\001\003ab'
+    printf '\004\000\000\000\000\020\000\000\000\004\001\000cd\000\000\000\004\001\002ef'
+} >"$corpus/fuzz_network/seed-1"
+{
+    printf '\000\100\003\002'
+    printf '\004\000\000\000\000\012\000\000\000\006\001\000abcd'
+    printf '\007\000\000\000\000\004\000\000\000\000'
+} >"$corpus/fuzz_network/seed-2"
 
 failed=0
 for target in fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_frames fuzz_records fuzz_jpeg_lossless \
-    fuzz_jpeg_ls; do
+    fuzz_jpeg_ls fuzz_network; do
     for saved in "$here/crashers/$target"-*; do
         [ -f "$saved" ] || continue
         if ! "$work/build/fuzz/$target" -timeout=10 -rss_limit_mb=1024 \

@@ -73,17 +73,13 @@ static dl_status begin_pdu(dl_receiver *receiver, double deadline, dl_arrival *a
         }
     }
     receiver->deadline = dl_monotonic_seconds() + receiver->patience;
-    const uint8_t *header = receiver->buffer + receiver->at;
-    if (*header == DL_PDU_P_DATA) {
-        dl_status status = need(receiver, DL_PDU_HEADER, error);
-        if (status != DL_OK) return status;
-        header = receiver->buffer + receiver->at;
-    }
-    if (*header != DL_PDU_P_DATA) {
+    if (receiver->buffer[receiver->at] != DL_PDU_P_DATA) {
         *arrival = DL_ARRIVED_OTHER;
         return DL_OK;
     }
-    uint32_t length = dl_load_u32(header + 2, true);
+    dl_status status = need(receiver, DL_PDU_HEADER, error);
+    if (status != DL_OK) return status;
+    uint32_t length = dl_load_u32(receiver->buffer + receiver->at + 2, true);
     if (length > receiver->most)
         return dl_fail(error, DL_ERR_LIMIT, position(receiver),
                        "expected at most %u bytes in a PDU of type 04H, found %u", receiver->most,

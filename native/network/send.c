@@ -66,23 +66,27 @@ static dl_status read_all(const dl_source *source, uint64_t offset, uint8_t *int
     return DL_OK;
 }
 
-/* Puts one part of a message, a command set or a data set, into PDUs. */
+/* Puts one part of a message, a command set or a data set, into PDUs. One of an odd size, as
+ * deflating makes them, is padded by a NUL (PS3.5 A.5). */
 static dl_status put_part(sender *s, const dl_source *source, uint64_t start, uint64_t size,
                           int kind, dl_error *error) {
     const size_t headers = DL_PDU_HEADER + DL_FRAGMENT_HEADER;
+    uint64_t left = size + size % 2;
     do { /* a part without a byte is one empty fragment */
-        size_t room = s->capacity - s->length;
-        uint32_t count = size < s->most ? (uint32_t)size : s->most;
-        if (room < headers + count) {
+        uint32_t count = left < s->most ? (uint32_t)left : s->most;
+        if (s->capacity - s->length < headers + count) {
             dl_status status = flush(s, error);
             if (status != DL_OK) return status;
         }
-        int last = count == size ? DL_FRAGMENT_LAST : 0;
-        dl_status status = read_all(source, start, begin(s, count, kind | last), count, error);
+        uint8_t *into = begin(s, count, kind | (count == left ? DL_FRAGMENT_LAST : 0));
+        size_t stored = count < size ? count : (size_t)size;
+        if (stored < count) into[stored] = 0;
+        dl_status status = read_all(source, start, into, stored, error);
         if (status != DL_OK) return status;
-        start += count;
-        size -= count;
-    } while (size);
+        start += stored;
+        size -= stored;
+        left -= count;
+    } while (left);
     return DL_OK;
 }
 
@@ -93,7 +97,7 @@ dl_status dl_send_message(const dl_wire *wire, const dl_message *message, uint8_
         return dl_fail(error, DL_ERR_ARGUMENT, 0, "no room for a fragment");
     size_t most = capacity - headers;
     if (most > message->most - DL_FRAGMENT_HEADER) most = message->most - DL_FRAGMENT_HEADER;
-    /* PS3.8 E.2: fragments have an even number of bytes; one may, where the peer takes only one. */
+    /* PS3.8 E.2: fragments have an even number of bytes, unless the peer takes only one. */
     if (most > 1) most -= most % 2;
     sender s = {.wire = wire,
                 .buffer = buffer,

@@ -8,7 +8,6 @@ from pydicom import dcmread
 
 import dicomloom
 from commit_peers import provider, references, result
-from dicomloom.network.send import send
 from find_peers import TEST_FILES
 from network_peers import free_port
 from shell import command, fails, works
@@ -32,7 +31,7 @@ def node(peer):
 def test_all_is_committed(tmp_path, image, corpus):
     uid = dcmread(image).SOPInstanceUID
     with dicomloom.serve(tmp_path / "archive", port=0, ae_title="PEER") as server:
-        send(node(server), image)
+        dicomloom.send(node(server), image)
         done = works("commit", node(server), image)
         assert done.stdout == f"committed  {uid}\n"
         assert "1 committed, 0 failed, 0 pending" in done.stderr

@@ -11,7 +11,6 @@ from pydicom import dcmread
 import dicomloom
 from commit_peers import CT, objects, promise, provider, references, result
 from dicomloom.network import commit_state
-from dicomloom.network.send import send
 from find_peers import TEST_FILES
 from network_peers import descriptors, free_port, program, storescp
 from objects import run
@@ -148,7 +147,7 @@ def test_orthanc_comes_to_us(tmp_path, files, uid_of):
 def test_our_own_server(tmp_path, files, uid_of):
     with dicomloom.serve(tmp_path / "archive", port=0, ae_title="PEER") as server:
         peer = node(server.port)
-        sent = send(peer, files / "CT_small.dcm", commit=True)
+        sent = dicomloom.send(peer, files / "CT_small.dcm", commit=True)
         assert sent.committed.complete
         assert uids(sent.committed.committed) == [uid_of["CT_small.dcm"]]
         report = dicomloom.commit(peer, [files / "CT_small.dcm", files / "MR_small.dcm"])
@@ -164,7 +163,7 @@ def test_our_own_server_comes_to_us_after_its_restart(tmp_path, files):
     state, folder = tmp_path / "state", tmp_path / "archive"
     with dicomloom.serve(folder, port=port, ae_title="PEER", nodes=[me]) as server:
         peer = node(server.port)
-        send(peer, files)
+        dicomloom.send(peer, files)
         with pytest.MonkeyPatch.context() as patch:
             # It answers, and is gone before its report.
             acceptor = "dicomloom.network.serve.acceptor.Acceptor"
@@ -184,14 +183,16 @@ def test_our_own_server_comes_to_us_after_its_restart(tmp_path, files):
 def test_send_tells_what_is_not_committed(tmp_path, files):
     """A node that stores and knows nothing of storage commitment."""
     with storescp(tmp_path) as port:
-        sent = send(node(port, "STORE"), files, commit=dicomloom.CommitOptions(wait=0))
+        sent = dicomloom.send(node(port, "STORE"), files, commit=dicomloom.CommitOptions(wait=0))
         assert len(sent.succeeded) == 2
         assert len(sent.committed.pending) == 2
         assert "Storage Commitment" in sent.committed.trouble
         (tmp_path / "state").touch()
         count = len(list(tmp_path.iterdir()))
         with pytest.raises(dicomloom.StateError, match="is there already"):
-            send(node(port), files, commit=dicomloom.CommitOptions(state=tmp_path / "state"))
+            dicomloom.send(
+                node(port), files, commit=dicomloom.CommitOptions(state=tmp_path / "state")
+            )
     assert len(list(tmp_path.iterdir())) == count
 
 

@@ -98,11 +98,11 @@ typedef struct dl_message {
     uint8_t context_id;
 } dl_message;
 
-/* Sends a message in PDUs of one fragment each. Holds `buffer` of `capacity` bytes, at least
- * DL_SENDER_LEAST, which bounds the PDUs too. Each buffer of bytes may take `patience` seconds
- * from one byte that the peer takes to the next. DL_ERR_TRUNCATED: the file ends too soon, or
- * cannot be read; as
- * after any failure, the message is cut off and the association has to be aborted. */
+/* Sends a message in PDUs of one fragment each; a part of an odd size is padded by a NUL. Holds
+ * `buffer` of `capacity` bytes, at least DL_SENDER_LEAST, which bounds the PDUs too. From the bytes
+ * that the peer takes to the next it may take `patience` seconds. DL_ERR_TRUNCATED: the file ends
+ * too soon, or cannot be read; as after any failure, the message is cut off and the association has
+ * to be aborted. */
 #define DL_SENDER_LEAST 4096
 DL_NODISCARD dl_status dl_send_message(const dl_wire *wire, const dl_message *message,
                                        uint8_t *buffer, size_t capacity, double patience,

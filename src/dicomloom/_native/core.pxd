@@ -28,6 +28,7 @@ cdef extern from "dicomloom/base.h" nogil:
         char message[200]
 
     dl_status dl_fail(dl_error *error, dl_status code, uint64_t offset, const char *format, ...)
+    dl_status dl_fail_os(dl_error *error, int os_error, const char *what)
 
     ctypedef struct dl_bytes:
         uint8_t *data
@@ -71,6 +72,7 @@ cdef extern from "dicomloom/network.h" nogil:
         dl_status (*send)(void *, const void *, size_t, double, size_t *, dl_error *) noexcept nogil
 
     enum: DL_FRAGMENT_COMMAND
+    enum: DL_PDU_P_DATA
 
     ctypedef enum dl_arrival:
         DL_ARRIVED_FRAGMENT
@@ -82,6 +84,7 @@ cdef extern from "dicomloom/network.h" nogil:
         uint8_t context_id
         uint8_t control
         uint32_t pdu_left
+        uint32_t left
         uint8_t *buffer
         size_t at
         size_t length

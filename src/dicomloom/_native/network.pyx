@@ -4,12 +4,14 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.errno cimport ETIMEDOUT
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from dicomloom._native.core cimport *
 
 import os
+import struct
 
 include "errors.pxi"
 
@@ -32,10 +34,10 @@ cdef dl_status heed_signals(void *context, dl_error *error) noexcept with gil:
 
 
 cdef dl_status python_failed(Fragments self, dl_error *error, failure) noexcept:
-    cdef dl_status status = dl_fail(error, DL_ERR_IO, 0, "the connection failed")
-    error.os_error = 0
+    if isinstance(failure, TimeoutError):
+        return dl_fail_os(error, ETIMEDOUT, NULL)
     self.failure = failure
-    return status
+    return dl_fail(error, DL_ERR_IO, 0, "the connection failed")
 
 
 cdef dl_status python_receive(void *context, void *into, size_t room, double deadline,
@@ -128,14 +130,17 @@ cdef class Fragments:
             self.check(dl_receiver_put(&self.receiver, &data[0], len(data), &error), &error)
 
     def rest(self):
-        """Take away what was received beyond the last fragment; nothing within a PDU."""
-        if self.receiver.pdu_left:
+        """Take away what was received beyond the last fragment; nothing within a fragment."""
+        if self.receiver.left:
             return b""
         cdef bytes made = PyBytes_FromStringAndSize(
             <char *>self.receiver.buffer + self.receiver.at,
             self.receiver.length - self.receiver.at,
         )
-        self.receiver.at = self.receiver.length = 0
+        if self.receiver.pdu_left:
+            # Whoever goes on needs to see the fragments that are left of a PDU as one.
+            made = struct.pack(">BxL", DL_PDU_P_DATA, self.receiver.pdu_left) + made
+        self.receiver.at = self.receiver.length = self.receiver.pdu_left = 0
         return made
 
     def arrive(self, double seconds):

@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from dicomloom.errors import CorruptError, MissingDependencyError, ReadError
 from dicomloom.index.sinks import format_of
@@ -56,8 +57,6 @@ def filenames(index: StrPath) -> Iterator[str]:
             if status == "OK":
                 yield filename
     except (KeyError, ValueError, TypeError, csv.Error, sqlite3.Error) as error:
-        if isinstance(error, ReadError | CorruptError):
-            raise
         raise CorruptError(
             f"expected an index with the columns Filename and Status: {error}", path=path
         ) from error
@@ -79,8 +78,8 @@ def _jsonl(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _sqlite(path: str) -> Iterator[tuple[str, str]]:
-    open(path, "rb").close()  # sqlite3 would make one that is missing
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    open(path, "rb").close()  # tells better than sqlite3 why it cannot be read
+    database = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)
     try:
         yield from database.execute("SELECT Filename, Status FROM files")
     finally:

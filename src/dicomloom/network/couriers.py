@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
@@ -153,8 +154,9 @@ class _Crew:
                     raise courier.broken
         finally:
             self.stop.set()
+            until = time.monotonic() + _LAST_CHANCE
             for courier in couriers:
-                courier.join(_LAST_CHANCE)
+                courier.join(max(until - time.monotonic(), 0))
             for courier in couriers:
                 courier.cut()
                 courier.join()
@@ -173,7 +175,8 @@ class _Courier(threading.Thread):
         super().__init__(name=f"dicomloom-send-{number}", daemon=True)
         self._crew, self._node, self._options = crew, crew.node, crew.options
         self._item: Outgoing | None = None
-        self._attempts = 0
+        # Of this object: how often it was tried, and how often it could not be.
+        self._attempts = self._failures = 0
         self._association: OpenAssociation | None = None
         self.broken: BaseException | None = None
 
@@ -194,38 +197,41 @@ class _Courier(threading.Thread):
             association.cut()
 
     def _work(self) -> None:
-        failures = 0
-        while not self._crew.stop.is_set():
+        while self._has_item():
             try:
                 with associate(self._node, self._crew.contexts) as association:
                     self._association = association
                     self._crew.opened = True
-                    failures = 0
                     self._carry(association)
-                return
             except Interrupted as error:
                 # A part of the object is with the peer: the association had to be aborted.
-                self._done(_unfit(self._require(), str(error), "ReadError", self._attempts))
+                assert self._item is not None
+                self._done(_unfit(self._item, str(error), "ReadError", self._attempts))
             except NetworkError as error:
-                if self._item is None and self._association is not None:
+                if self._item is None:
                     _LOGGER.warning("%s", error)  # all is sent; the release failed
                     return
-                if self._association is None:
-                    failures += 1
-                    if failures > self._options.retries or not _may_pass(error):
+                if self._association is None or not self._attempts:
+                    self._failures += 1
+                    if self._failures > self._options.retries or not _may_pass(error):
                         self._crew.failure = error
                         return
                 elif self._attempts > self._options.retries:
-                    item = self._require()
-                    self._done(_unfit(item, str(error), type(error).__name__, self._attempts))
+                    self._done(_unfit(self._item, str(error), type(error).__name__, self._attempts))
                 _LOGGER.info("%s; trying again", error)
-                self._wait(max(failures, self._attempts))
+                self._wait(max(self._failures, self._attempts))
             finally:
                 self._association = None
 
-    def _require(self) -> Outgoing:
-        assert self._item is not None
-        return self._item
+    def _has_item(self) -> bool:
+        """Whether there is an object to send; takes the next one if none is at hand."""
+        while self._item is None and not self._crew.stop.is_set():
+            self._item = self._crew.pool.take()
+            if self._item is None:
+                return False
+            if self._item.fault:
+                self._done(_unfit(self._item, self._item.fault, "ReadError"))
+        return not self._crew.stop.is_set()
 
     def _wait(self, times: int) -> None:
         if times:
@@ -241,11 +247,8 @@ class _Courier(threading.Thread):
                 self._node.wait("dimse"),
                 transcode=self._options.transcode,
             )
-            while not self._crew.stop.is_set():
-                if self._item is None:
-                    self._item = self._crew.pool.take()
-                if self._item is None:
-                    return
+            while self._has_item():
+                assert self._item is not None
                 self._attempts += 1
                 outcome = self._store(storer, self._item)
                 if outcome is None:
@@ -255,8 +258,6 @@ class _Courier(threading.Thread):
 
     def _store(self, storer: Storer, item: Outgoing) -> Sent | None:
         """Send an object; None where it should be tried again."""
-        if item.fault:
-            return _unfit(item, item.fault, "ReadError")
         try:
             stored = storer.store(item)
         except NoContext as error:
@@ -275,7 +276,7 @@ class _Courier(threading.Thread):
         return None if again else _outcome(item, stored, self._attempts)
 
     def _done(self, sent: Sent) -> None:
-        self._item, self._attempts = None, 0
+        self._item, self._attempts, self._failures = None, 0, 0
         self._crew.put(sent)
 
 

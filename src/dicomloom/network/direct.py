@@ -17,7 +17,14 @@ from dicomloom._native.network import FRAGMENT, NOTHING, Fragments
 from dicomloom.errors import CorruptError, LimitError, NetworkError, TruncatedError
 from dicomloom.network import command as commands
 from dicomloom.network.command import Command
-from dicomloom.network.messages import Ended, EngineMessages, Message, Messages, Stretch
+from dicomloom.network.messages import (
+    OVERHEAD,
+    Ended,
+    EngineMessages,
+    Message,
+    Messages,
+    Stretch,
+)
 from dicomloom.network.wire import LARGEST_COMMAND, Wire
 
 # Versions of pynetdicom whose reactor and association thread were seen to be held as `_held` does.
@@ -28,6 +35,8 @@ _BROKEN = "the peer breaks PS3.8 9.3.5 or E: ask for an update of it"
 _T = TypeVar("_T")
 # What we put into a PDU where the peer takes any length.
 _LARGEST_PDU = 128 << 10
+# What TLS encrypts at a time (RFC 8446 5.1).
+_RECORD = 16 << 10
 # Seconds in which the engine has to notice what ended an association.
 _NOTICE = 2.0
 _NO_LIMIT = (1 << 64) - 1
@@ -53,6 +62,12 @@ def exchanging(
     if direct is None:
         direct = pynetdicom.__version__.startswith(_KNOWN)
     with _paused(engine):
+        if 0 < engine.dimse.maximum_pdu_size <= OVERHEAD:
+            wire.refuse(
+                f"the peer takes PDUs of at most {engine.dimse.maximum_pdu_size} bytes, "
+                "in which there is no room for a byte of a message",
+                "PS3.8 D.1: see the settings of the peer",
+            )
         if not direct:
             yield EngineMessages(engine)
             return
@@ -95,7 +110,8 @@ class _Encrypted:
 
     def send(self, buffer: memoryview, seconds: float) -> int:
         self._connection.settimeout(max(seconds, 0.001))
-        return self._connection.send(buffer)
+        # The time is for all that is given, and a slow peer takes little in it.
+        return self._connection.send(buffer[:_RECORD])
 
 
 class _Arriving:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from dicomloom.network.send import Sent
 
 _DONE = ("sent", "warned")
+_BEGIN = b'{"node": '
+# Of a line, with a path and what a peer said, and room to spare: a foreign file may have no lines.
+_LONGEST = 1 << 20
 
 
 class Journal:
     """A file of one JSON object a line, each a `Sent`, with the node besides.
 
-    Whatever an earlier run of the program wrote is kept; a last line that was cut off is ended.
+    Whatever an earlier run of the program wrote is kept, but for a last line that was cut off.
     Holds a number for each object that the node has.
 
     Raises
@@ -36,28 +39,30 @@ class Journal:
     def __init__(self, path: str, node: str) -> None:
         self._path, self._node = path, node
         self._known: set[int] = set()
-        size = self._load()
+        whole = self._load()
         with writing(path):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
-                os.write(self._descriptor, b"\n")
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            if whole is not None:
+                os.ftruncate(self._descriptor, whole)
 
-    def _load(self) -> int:
-        size = 0
+    def _load(self) -> int | None:
+        """Take what there is; returns where a line that was cut off begins, None without one."""
+        at = 0
         try:
             with open(self._path, "rb") as file:
-                for number, line in enumerate(file, 1):
-                    size += len(line)
+                lines = iter(lambda: file.readline(_LONGEST), b"")
+                for number, line in enumerate(lines, 1):
+                    if not line.endswith(b"\n") and line[: len(_BEGIN)] == _BEGIN[: len(line)]:
+                        return at  # that object is sent again
                     self._take(line, number)
+                    at += len(line)
         except FileNotFoundError:
-            return 0
+            pass
         except OSError as error:
             raise ReadError(f"cannot read: {error.strerror}", path=self._path) from error
-        return size
+        return None
 
     def _take(self, line: bytes, number: int) -> None:
-        if not line.endswith(b"\n") or not line.strip():
-            return  # cut off: that object is sent again
         try:
             row = json.loads(line)
             node, outcome = row["node"], row["outcome"]

@@ -20,7 +20,7 @@ from dicomloom.network import command as commands
 from dicomloom.network.command import Command
 
 # Bytes of a PDU with one fragment that are not of the message (PS3.8 9.3.5.1).
-_OVERHEAD = 6
+OVERHEAD = 6
 _LARGEST_PDU = 128 << 10
 # PDUs that wait to be sent; while there are so many, their sender has to wait.
 _MOST_QUEUED = 16
@@ -137,12 +137,13 @@ class EngineMessages:
         kind = commands.NO_DATA_SET if data is None else commands.DATA_SET
         encoded = commands.encode(command | {"CommandDataSetType": kind})
         most = self._engine.dimse.maximum_pdu_size or _LARGEST_PDU
-        size = min(most, _LARGEST_PDU) - _OVERHEAD
+        size = min(most, _LARGEST_PDU) - OVERHEAD
         self._put(context_id, encoded, _COMMAND, size)
         if isinstance(data, Stretch):
             data = _read(data)
         if data is not None:
-            self._put(context_id, data, 0, size)
+            # As deflating makes them (PS3.5 A.5).
+            self._put(context_id, data + b"\0" * (len(data) % 2), 0, size)
 
     def _put(self, context_id: int, data: bytes, kind: int, size: int) -> None:
         for at in range(0, max(len(data), 1), size):
@@ -200,7 +201,11 @@ def held(context_id: int, primitive: Any) -> _Held:
 
 
 def _read(stretch: Stretch) -> bytes:
-    data = os.pread(stretch.descriptor, stretch.end - stretch.start, stretch.start)
-    if len(data) < stretch.end - stretch.start:
-        raise OSError("the file has become shorter")
-    return data
+    data = bytearray()
+    # The system gives less than 2 GiB at a time.
+    while (at := stretch.start + len(data)) < stretch.end:
+        some = os.pread(stretch.descriptor, stretch.end - at, at)
+        if not some:
+            raise OSError("the file has become shorter")
+        data += some
+    return bytes(data)

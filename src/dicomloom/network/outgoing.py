@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from dicomloom.index.scan import Scan, StrPath, scan
 # cut off is told before a part of it is sent.
 _END = "(FFFC,FFFC)"
 _SYNTAX, _MEDIA_CLASS = "(0002,0010)", "(0002,0002)"
+# What goes into a command set and a presentation context, be it as PS3.5 9.1 wants it or not.
+_UID = re.compile(r"[!-\[\]-~]{1,64}")
 _DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage: not for the network
 # PS3.8 9.3.2.2: presentation contexts of an association.
 MOST_CONTEXTS = 128
@@ -89,9 +92,12 @@ class Selection:
             fault = "not for the network: a DICOMDIR"
         if fault.startswith("not ") and path not in self._named:
             return None
-        if not fault and not (sop_class and sop_instance):
-            fault = f"it has no {'SOPInstanceUID' if sop_class else 'SOPClassUID'}"
-        return Outgoing(path, sop_class, sop_instance, syntax or IMPLICIT_LE, fault)
+        syntax = syntax or IMPLICIT_LE
+        named = {"SOPClassUID": sop_class, "SOPInstanceUID": sop_instance}
+        for name, uid in (named | {"TransferSyntaxUID": syntax}).items():
+            if not fault and not _UID.fullmatch(uid):
+                fault = f"its {name} is no UID" if uid else f"it has no {name}"
+        return Outgoing(path, sop_class, sop_instance, syntax, fault)
 
     def pairs(self) -> set[Pair]:
         """Return what SOP classes in which transfer syntaxes there are."""
@@ -99,11 +105,10 @@ class Selection:
         with self._scan("SOPClassUID", _SYNTAX, _MEDIA_CLASS) as scanned:
             for batch in scanned:
                 columns = [batch.column(name) for name in ("SOPClassUID", _SYNTAX, _MEDIA_CLASS)]
-                found.update(
-                    (str(sop_class), str(syntax or IMPLICIT_LE))
-                    for sop_class, syntax, media_class in zip(*columns, strict=True)
-                    if sop_class and media_class != _DICOMDIR
-                )
+                for sop_class, syntax, media_class in zip(*columns, strict=True):
+                    pair = str(sop_class or ""), str(syntax or IMPLICIT_LE)
+                    if media_class != _DICOMDIR and all(map(_UID.fullmatch, pair)):
+                        found.add(pair)
         return found
 
 

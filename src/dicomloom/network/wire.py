@@ -385,7 +385,7 @@ class Wire(AssociationSocket):
 
     def blame_slow(self, message: str) -> None:
         """Have a `TimeoutExpired` as the fault, if there is no other."""
-        step = "dimse" if self.received > 1 else "associate"
+        step = "dimse" if self.received > 1 or self._is_taken else "associate"
         hint = "the peer or the network is far too slow, or stuck"
         self._blame(timed_out(self._node, step, self.limit, message, hint))
 
