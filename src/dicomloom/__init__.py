@@ -3,9 +3,9 @@
 `scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
 `FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
 pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
-pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `worklist`, `PerformedProcedureStep`
-and `associate` talk to other nodes, `serve` is one, `explain` tells why that fails. Importing the
-package loads nothing else: names are looked up when they are first used (PEP 562).
+pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `worklist`, `PerformedProcedureStep`,
+`commit` and `associate` talk to other nodes, `serve` is one, `explain` tells why that fails.
+Importing the package loads nothing else: names are looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from dicomloom.index.scan import Batch, Progress, Scan, scan
     from dicomloom.media.tree import DicomDir
     from dicomloom.network.association import OpenAssociation, associate
+    from dicomloom.network.commit import CommitOptions, CommitReport, commit, commit_wait
     from dicomloom.network.echo import EchoResult, echo
     from dicomloom.network.explain.run import explain
     from dicomloom.network.find import find
@@ -91,6 +92,10 @@ _HOMES = {
     "Finding": "dicomloom.dicomize.validate",
     "validate": "dicomloom.dicomize.validate",
     "Node": "dicomloom.network.node",
+    "CommitOptions": "dicomloom.network.commit",
+    "CommitReport": "dicomloom.network.commit",
+    "commit": "dicomloom.network.commit",
+    "commit_wait": "dicomloom.network.commit",
     "EchoResult": "dicomloom.network.echo",
     "echo": "dicomloom.network.echo",
     "explain": "dicomloom.network.explain.run",
@@ -138,6 +143,8 @@ __all__ = [
     "AssociationAborted",
     "AssociationRejected",
     "Batch",
+    "CommitOptions",
+    "CommitReport",
     "ConnectionFailed",
     "ConversionWarning",
     "CorruptError",
@@ -181,6 +188,8 @@ __all__ = [
     "UnsupportedError",
     "WriteError",
     "associate",
+    "commit",
+    "commit_wait",
     "dicomize",
     "echo",
     "explain",

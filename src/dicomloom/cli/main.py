@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "find": ("find", "ask a node for patients, studies, series, instances (C-FIND)"),
     "worklist": ("worklist", "ask a node for scheduled procedure steps (Modality Worklist)"),
     "mpps": ("mpps", "tell a node what is being done (Modality Performed Procedure Step)"),
+    "commit": ("commit", "ask a node to promise that it keeps objects (storage commitment)"),
     "serve": ("serve", "be a node: store, answer queries, retrievals, storage commitment"),
     "explain": ("explain", "tell from a log, or by trying, what goes wrong with a node"),
     "codecs": ("codecs", "list transfer syntaxes, and what reads and writes them here"),
