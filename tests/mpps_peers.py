@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 from typing import NamedTuple
 
 from pydicom import Dataset
 from pynetdicom import AE, evt
 
 from network_peers import free_port, program
-from support import _lacking, peer
+from support import node_package
 
 MPPS = "1.2.840.10008.3.1.2.3.3"
 
@@ -112,9 +111,7 @@ new d.Server(Ris).listen(parseInt(process.argv[2]));
 @contextlib.contextmanager
 def dcmjs(folder, syntax):
     """dcmjs-dimse's SCP; gives its port, and a function that returns what it was sent."""
-    found = [peer("node"), "-e", "require('dcmjs-dimse')"]
-    if subprocess.run(found, check=False, capture_output=True, timeout=60).returncode:
-        _lacking("dcmjs-dimse is not installed: npm install dcmjs-dimse, and set NODE_PATH to it")
+    node_package("dcmjs-dimse")
     script, log, port = folder / "ris.js", folder / "seen.jsonl", free_port()
     script.write_text(_DCMJS)
     log.touch()

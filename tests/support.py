@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import struct
+import subprocess
 import sys
 from collections.abc import Iterable
 from importlib import import_module
@@ -30,6 +31,7 @@ _PACKAGES = {
     "dcmdump": "dcmtk",
     "dcmmkdir": "dcmtk",
     "dcmqrscp": "dcmtk",
+    "dcmsend": "dcmtk",
     "dicomtocsv": "vtk-dicom-tools",
     "djxl": "libjxl-tools",
     "echoscu": "dcmtk",
@@ -39,7 +41,10 @@ _PACKAGES = {
     "gdcmdump": "libgdcm-tools",
     "gdcmgendir": "libgdcm-tools",
     "gdcmscanner": "libgdcm-tools",
+    "getscu": "dcmtk",
     "img2dcm": "dcmtk",
+    "movescu": "dcmtk",
+    "node": "nodejs",
     "openssl": "openssl",
     "pdf2dcm": "dcmtk",
     "stl2dcm": "dcmtk",
@@ -100,6 +105,13 @@ def peer_module(*names: str) -> ModuleType:
         if find_spec(name.partition(".")[0]) is None:
             _lacking(f"{name} is not installed: pip install {_FROM_INDEX.get(name, name)}")
     return import_module(names[0])
+
+
+def node_package(name: str) -> None:
+    """Skip the test, or fail it where peers are a must, unless Node.js finds a package."""
+    found = [peer("node"), "-e", f"require({name!r})"]
+    if subprocess.run(found, check=False, capture_output=True, timeout=60).returncode:
+        _lacking(f"{name} is not installed: npm install {name}, and let NODE_PATH say where")
 
 
 def _lacking(reason: str) -> NoReturn:

@@ -3,9 +3,9 @@
 `scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
 `FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
 pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
-pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `worklist` and `associate` talk to
-other nodes, `explain` tells why that fails. Importing the package loads nothing else: names are
-looked up when they are first used (PEP 562).
+pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `worklist`, `PerformedProcedureStep`
+and `associate` talk to other nodes, `serve` is one, `explain` tells why that fails. Importing the
+package loads nothing else: names are looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from dicomloom.network.find import find
     from dicomloom.network.mpps import PerformedProcedureStep
     from dicomloom.network.node import Node
+    from dicomloom.network.send import SendOptions, SendReport, Sent, send, send_each
     from dicomloom.network.serve.server import Server, serve
     from dicomloom.network.worklist import worklist
 else:
@@ -93,6 +94,11 @@ _HOMES = {
     "EchoResult": "dicomloom.network.echo",
     "echo": "dicomloom.network.echo",
     "explain": "dicomloom.network.explain.run",
+    "SendOptions": "dicomloom.network.send",
+    "SendReport": "dicomloom.network.send",
+    "Sent": "dicomloom.network.send",
+    "send": "dicomloom.network.send",
+    "send_each": "dicomloom.network.send",
     "find": "dicomloom.network.find",
     "PerformedProcedureStep": "dicomloom.network.mpps",
     "worklist": "dicomloom.network.worklist",
@@ -160,6 +166,9 @@ __all__ = [
     "ReadError",
     "Report",
     "Scan",
+    "SendOptions",
+    "SendReport",
+    "Sent",
     "Series",
     "Server",
     "StateError",
@@ -181,6 +190,8 @@ __all__ = [
     "read_tags",
     "recover",
     "scan",
+    "send",
+    "send_each",
     "serve",
     "transcode",
     "validate",

@@ -274,7 +274,7 @@ def test_the_log_has_no_patient_data(tmp_path):
 def test_the_examples_of_the_documentation(corpus, tmp_path, monkeypatch, capsys):
     """Every command and every Python example of the sections about queries runs."""
     text = DOCS.read_text()
-    sections = text[text.index("## What does it have?") :]
+    sections = text[text.index("## What does it have?") : text.index("## What is being done?")]
     (tmp_path / "a").mkdir()
     with archive(tmp_path / "a", corpus) as pacs, worklists(tmp_path / "b", STEPS) as ris:
         (tmp_path / "c.toml").write_text(

@@ -1,16 +1,20 @@
 """dicomloom mpps, as a shell sees it."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 
+from dicomloom import DicomloomWarning
 from find_peers import step
 from mpps_peers import ris, status
 from network_peers import free_port
 from shell import fails, works
 
+DOCS = Path(__file__).parents[2] / "docs" / "network.md"
 SERIES = "PerformedSeriesSequence"
 TEST_FILES = "pydicom__pydicom/src/pydicom/data/test_files"
 
@@ -120,6 +124,30 @@ def test_failures(tmp_path, corpus, item, state):
         assert len(seen) == 2
     state.write_text("{}")
     fails(20, "mpps", "show", "--state", state, says="no state of a performed procedure step")
+
+
+def test_the_page(tmp_path, monkeypatch, corpus, capsys):
+    """The commands and the example of docs/network.md."""
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps" / "item.json").write_text(step(1).to_json())
+    (tmp_path / "objects").mkdir()
+    shutil.copy(corpus / TEST_FILES / "CT_small.dcm", tmp_path / "objects" / "image.dcm")
+    monkeypatch.chdir(tmp_path)
+    text = DOCS.read_text()
+    section = text[text.index("## What is being done?") :]
+    commands = re.findall(r"^    dicomloom (.*)$", section, re.MULTILINE)
+    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    with ris() as (port, seen):
+        (tmp_path / "c.toml").write_text(
+            f'[nodes.ris]\nae_title = "RIS"\nhost = "127.0.0.1"\nport = {port}\n'
+        )
+        monkeypatch.setenv("DICOMLOOM_CONFIG", str(tmp_path / "c.toml"))
+        for line in commands:
+            assert works(*line.split()).stdout
+        with pytest.warns(DicomloomWarning, match="not that of the step"):
+            exec(example, {})
+    assert [one.service for one in seen] == ["N-CREATE", "N-SET"] * 2
+    assert "COMPLETED" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,17 @@ def test_the_worklist_item_goes_over():
     assert made.PerformedProcedureStepDescription == "Fundus"
 
 
+def test_what_a_peer_answers_in_another_vr_is_left_out():
+    item = step(1)
+    for keyword in ("PatientID", "RequestedProcedureID"):
+        del item[keyword]
+    item.add_new("PatientID", "US", 7)
+    item.add_new("RequestedProcedureID", "OB", b"7")
+    made = PerformedProcedureStep.from_worklist("RIS@127.0.0.1:1", item).attributes
+    assert (made.PatientID, made.StudyID) == (None, None)
+    hold(made, TYPE_1, TYPE_2)
+
+
 def test_several_scheduled_steps_are_one_item_each():
     item = step(1)
     second = Dataset()

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from pynetdicom import evt
 
 from dicomloom import (
     ConnectionFailed,
@@ -96,6 +97,18 @@ def test_warnings_are_successes():
     assert made.state == "COMPLETED"
 
 
+def test_an_end_that_is_refused_leaves_no_series_behind():
+    with ris([0, 0x0106]) as (port, seen):
+        made = made_for(port)
+        made.start()
+        with pytest.raises(StatusError):
+            made.complete()
+        made.add_instance(("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "1.2.3"))
+        made.complete()
+    assert [len(one.data.PerformedSeriesSequence) for one in seen[1:]] == [1, 1]
+    assert seen[2].data.PerformedSeriesSequence[0].SeriesInstanceUID == "1.2.3"
+
+
 def test_the_first_exception_survives():
     with ris([0, 0x0112]) as (port, _), pytest.raises(ZeroDivisionError) as caught:
         with made_for(port) as made:
@@ -172,19 +185,15 @@ def test_a_crash_between_sending_and_saving(tmp_path):
         assert PerformedProcedureStep.load(path, node(port)).uid == seen[0].uid == made.uid
 
 
-def test_an_exception_while_the_end_is_unclear():
-    with ris([0]) as (port, seen):
-        made = made_for(port)
-        made.start()
-    with ris(talk=leave) as (port, seen), pytest.raises(NetworkError):
-        made.node = node(port)
-        try:
-            made.complete()
-        except NetworkError as error:
-            made.__exit__(type(error), error, None)
-            raise
+def test_an_end_that_is_unclear_is_not_another():
+    def talk(event):
+        if event.event is evt.EVT_N_SET:
+            leave(event)
+
+    with ris(talk=talk) as (port, seen), pytest.raises(NetworkError), made_for(port) as made:
+        made.complete()
     assert made.state == "COMPLETING"
-    assert len(seen) == 1
+    assert [one.service for one in seen] == ["N-CREATE", "N-SET"]
 
 
 def test_a_peer_that_does_not_answer():

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dicomdir": ("dicomdir", "make, show, check or unpack a file-set with a DICOMDIR"),
     "nodes": ("nodes", "list the nodes of the configuration"),
     "echo": ("echo", "ask a node whether it is there (C-ECHO)"),
+    "send": ("send", "send objects to a node (C-STORE)"),
     "find": ("find", "ask a node for patients, studies, series, instances (C-FIND)"),
     "worklist": ("worklist", "ask a node for scheduled procedure steps (Modality Worklist)"),
     "mpps": ("mpps", "tell a node what is being done (Modality Performed Procedure Step)"),

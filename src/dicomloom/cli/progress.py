@@ -34,6 +34,17 @@ class ProgressLine:
             rate = done / (now - self._began) if now > self._began else 0.0
             self._show(f"{done:,} of {total:,} frames  {rate:,.0f}/s")
 
+    def objects(self, done: int, failed: int, size: int) -> None:
+        """Show how many objects, of so many bytes, are done, ten times a second at most."""
+        now = time.monotonic()
+        if now - self._last >= 0.1:
+            self._last = now
+            seconds = max(now - self._began, 1e-3)
+            self._show(
+                f"{done:,} objects  {done / seconds:,.0f}/s  {failed:,} failed  "
+                f"{size / 1e6:,.0f} MB  {size / 1e6 / seconds:,.0f} MB/s"
+            )
+
     def _show(self, text: str) -> None:
         sys.stderr.write(f"\r{text}\x1b[K")
         sys.stderr.flush()

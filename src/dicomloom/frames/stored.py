@@ -88,9 +88,9 @@ class StoredFrames:
         How many native frames are all there.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, found: StoredObject | None = None) -> None:
         self._file = source
-        found = read_object(source)
+        found = found or read_object(source)
         if found.pixels is None:
             raise NotDicomError(
                 "no pixel data: the data set has no (7FE0,0010), (7FE0,0008) or (7FE0,0009)",

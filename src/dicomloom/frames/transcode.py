@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -11,8 +12,9 @@ from dicomloom.codecs.layout import Layout
 from dicomloom.codecs.raster import RasterCodec
 from dicomloom.codecs.registry import find
 from dicomloom.errors import DicomloomError, FrameError
+from dicomloom.frames.bare import write_bare
 from dicomloom.frames.budget import budget
-from dicomloom.frames.header import MEDIA_STORAGE_UID
+from dicomloom.frames.header import MEDIA_STORAGE_UID, read_object
 from dicomloom.frames.output import Output, mark_derived
 from dicomloom.frames.pipeline import Pipeline
 from dicomloom.frames.selection import select_frames
@@ -42,6 +44,7 @@ class Report(NamedTuple):
     transfer_syntax : str
         Keyword.
     frames, raw_bytes, encoded_bytes : int
+        Bytes of the data set where there are no pixel data.
     lossy : bool
         Whether this coding lost something.
     sop_instance_uid : str or None
@@ -83,7 +86,8 @@ def transcode(
 
     Frames that need not be coded anew are copied as they are: between native syntaxes, and where
     source and target syntax are the same and no option is given. Everything else of the data set
-    stays, private and unknown elements included, but for what the new coding has to say.
+    stays, private and unknown elements included, but for what the new coding has to say. An object
+    without pixel data, such as a report, goes from one uncompressed transfer syntax to another.
 
     Parameters
     ----------
@@ -140,7 +144,15 @@ def transcode(
     codec = find(transfer_syntax)
     source = open_source(src)
     try:
-        stored = StoredFrames(source)
+        found = read_object(source)
+        if found.pixels is None:
+            if frames is not None:
+                raise FrameError("no frames to choose from: the object has no pixel data")
+            size = write_bare(found.header, dst, codec.uid)
+            uid, took = found.header.text("SOPInstanceUID"), time.monotonic() - began
+            target = [os.fspath(dst)]
+            return Report(source.path, target, codec.keyword, 0, size, size, False, uid, took)
+        stored = StoredFrames(source, found)
         stored.load_trailing()
         chosen = _chosen(frames, stored.count)
         stored.require(max(chosen[0], chosen[-1]) if isinstance(chosen, range) else max(chosen))

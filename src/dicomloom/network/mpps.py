@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from dicomloom import attributes
 from dicomloom.errors import (
-    CorruptError,
     DicomloomError,
     DicomloomWarning,
     StateError,
@@ -20,7 +19,6 @@ from dicomloom.errors import (
 )
 from dicomloom.network import step_content, step_message, words
 from dicomloom.network import step_table as table
-from dicomloom.network.json_model import read_data_sets
 from dicomloom.network.node import Node
 from dicomloom.network.step_state import COMPLETING, CREATING, DISCONTINUING, ENDING, NEW, StepState
 from dicomloom.uids import new_uid
@@ -149,7 +147,7 @@ class PerformedProcedureStep:
         """
         made = cls.__new__(cls)
         all_given = {**(given or {}), **keywords}
-        made._make(node, _item(item), all_given, start, state)
+        made._make(node, step_content.read_item(item), all_given, start, state)
         return made
 
     @classmethod
@@ -174,7 +172,7 @@ class PerformedProcedureStep:
         WriteError
         """
         if self._known.state == table.IN_PROGRESS:
-            self._known.attributes.PerformedSeriesSequence = list(self._series.items.values())
+            self._known.attributes.PerformedSeriesSequence = self._series.copies()
         self._known.write(path)
 
     @property
@@ -299,7 +297,7 @@ class PerformedProcedureStep:
         """
         self._expect("update", table.IN_PROGRESS)
         sent = step_content.changed({**(given or {}), **keywords}, self.attributes)
-        sent.PerformedSeriesSequence = list(self._series.items.values())
+        sent.PerformedSeriesSequence = self._series.copies()
         self._send("N-SET", self._fit(sent))
         self._merge(sent)
         self._settle(table.IN_PROGRESS)
@@ -404,9 +402,11 @@ class PerformedProcedureStep:
         made.PerformedProcedureStepEndTime = f"{when:%H%M%S}"
         if reason is not None:
             made.PerformedProcedureStepDiscontinuationReasonCodeSequence = [reason]
-        if not self._series.items:
-            self._series.add(new_uid(), {}, self._protocol())
-        made.PerformedSeriesSequence = list(self._series.items.values())
+        series = self._series
+        if not series.items:
+            series = step_content.SeriesList()
+            series.add(new_uid(), {}, self._protocol())
+        made.PerformedSeriesSequence = series.copies()
         return self._fit(made)
 
     def _fit(self, sent: Dataset) -> Dataset:
@@ -430,7 +430,7 @@ class PerformedProcedureStep:
         hint = ""
         if self.state in ENDING or self.state == CREATING:
             before = {CREATING: "start", COMPLETING: "complete", DISCONTINUING: "discontinue"}
-            hint = f": whether the peer knows is not known, do {before[self.state]} again first"
+            hint = f": whether the peer got that is not known; do {before[self.state]} again first"
         elif self.state in table.FINAL:
             hint = ": that is final (PS3.4 F.7.2.2.2); what goes on is another step"
         raise StateError(f"{what}: the step {self.uid} is {self.state}{hint}")
@@ -491,15 +491,3 @@ class PerformedProcedureStep:
             self.discontinue()
         except (DicomloomError, OSError) as other:
             error.add_note(f"the step {self.uid} could not be discontinued: {other}")
-
-
-def _item(source: Dataset | StrPath) -> Dataset:
-    from pydicom import Dataset
-
-    if isinstance(source, Dataset):
-        return source
-    read = read_data_sets(source)
-    if len(read) != 1:
-        text = f"expected one item of a worklist, found {len(read)}"
-        raise CorruptError(text, path=os.fspath(source))
-    return read[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dicomloom import attributes
 from dicomloom.errors import CorruptError, NotDicomError, ReadError, TagError
 from dicomloom.network import step_table as table
-from dicomloom.network.json_model import BROKEN
+from dicomloom.network.json_model import BROKEN, read_data_sets
 from dicomloom.network.step_table import items_of
 from dicomloom.tags import parse_tag
 from dicomloom.uids import new_uid
@@ -30,6 +30,8 @@ _REQUEST_3 = (
     *("OrderFillerIdentifierSequence", "RequestedProcedureCodeSequence"),
 )
 _PATIENT_2 = table.CREATED_2[:5]
+# What has one item (PS3.3 C.4.11, C.4.13), whatever a worklist answers.
+_ONE_ITEM = frozenset(("RequestedProcedureCodeSequence", "ReferencedStudySequence"))
 _REFERENCE = ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
 # PS3.3 8.8: one of these a coded entry has.
 _CODES = ("CodeValue", "LongCodeValue", "URNCodeValue")
@@ -76,18 +78,17 @@ def created(
         attributes.put(made, keyword, None)
     _take(made, source, (*_PATIENT_2, *_PATIENT_3))
     made.ScheduledStepAttributesSequence = [_scheduled(source, step) for step in steps]
-    first = steps[0]
-    _take(made, first, ("Modality",))
+    _take(made, steps[0], ("Modality",))
     made.PerformedStationAETitle = station
     made.PerformedProcedureStepStartDate = f"{start:%Y%m%d}"
     made.PerformedProcedureStepStartTime = f"{start:%H%M%S}"
     made.PerformedProcedureStepID = f"{start:%y%m%d%H%M%S%f}"[:16]
     made.PerformedProcedureStepStatus = table.IN_PROGRESS
     # IHE RAD TF-2 appendix A: the same as was asked for, unless something else is done.
-    made.PerformedProcedureStepDescription = first.get("ScheduledProcedureStepDescription")
-    made.StudyID = source.get("RequestedProcedureID")
-    codes = _usable(source, "RequestedProcedureCodeSequence")
-    made.ProcedureCodeSequence = codes[:1]
+    asked = made.ScheduledStepAttributesSequence[0]
+    made.PerformedProcedureStepDescription = asked.ScheduledProcedureStepDescription
+    made.StudyID = asked.RequestedProcedureID
+    made.ProcedureCodeSequence = _usable(source, "RequestedProcedureCodeSequence")[:1]
     if "SpecificCharacterSet" in source:
         made.SpecificCharacterSet = source.SpecificCharacterSet
     for where, value in given.items():
@@ -124,11 +125,18 @@ def _take(made: Dataset, source: Dataset, keywords: Iterable[str]) -> None:
     """Copy what has a value."""
     from copy import deepcopy
 
+    from pydicom.datadict import dictionary_VR
+
     for keyword in keywords:
-        if keyword not in source or source[keyword].is_empty or source[keyword].VR == "UN":
+        if keyword not in source or source[keyword].is_empty:
             continue
+        found = str(source[keyword].VR)
+        if found != dictionary_VR(keyword):
+            continue  # a peer may answer with anything
         if source[keyword].VR == "SQ":
             usable = _usable(source, keyword)
+            if keyword in _ONE_ITEM:
+                del usable[1:]
             if usable:
                 setattr(made, keyword, usable)
         else:
@@ -150,6 +158,26 @@ def _usable(source: Dataset, keyword: str) -> list[Dataset]:
         if good:
             made.append(deepcopy(item))
     return made
+
+
+def read_item(source: Dataset | str | os.PathLike[str]) -> Dataset:
+    """Return an item of a worklist, perhaps from a file of DICOM JSON.
+
+    Raises
+    ------
+    ReadError, LimitError
+    CorruptError
+        The file does not have one item.
+    """
+    from pydicom import Dataset
+
+    if isinstance(source, Dataset):
+        return source
+    read = read_data_sets(source)
+    if len(read) != 1:
+        text = f"expected one item of a worklist, found {len(read)}"
+        raise CorruptError(text, path=os.fspath(source))
+    return read[0]
 
 
 def read_instance(source: Dataset | str | os.PathLike[str] | tuple[str, str, str]) -> Dataset:
@@ -225,7 +253,9 @@ class SeriesList:
     """
 
     def __init__(self, items: Iterable[Dataset] = ()) -> None:
-        self.items = {str(item.SeriesInstanceUID): item for item in items}
+        from copy import deepcopy
+
+        self.items = {str(item.SeriesInstanceUID): deepcopy(item) for item in items}
         self._known = {
             str(reference.ReferencedSOPInstanceUID)
             for item in self.items.values()
@@ -261,6 +291,12 @@ class SeriesList:
             made.ProtocolName = made.SeriesDescription or otherwise
         self.items[uid] = made
         return made
+
+    def copies(self) -> list[Dataset]:
+        """Return the items as they are now."""
+        from copy import deepcopy
+
+        return [deepcopy(item) for item in self.items.values()]
 
     def refer(self, instance: Dataset, otherwise: str) -> None:
         """Add a reference to an object, and its series if that is new."""

@@ -55,23 +55,13 @@ FIXED = frozenset(
 )
 
 
-def absent(dataset: Dataset, keywords: tuple[str, ...]) -> Iterator[str]:
-    """Give those of some attributes that a data set does not have, empty or not."""
-    return (keyword for keyword in keywords if keyword not in dataset)
-
-
-def empty(dataset: Dataset, keywords: tuple[str, ...]) -> Iterator[str]:
-    """Give those of some attributes that are there and have no value."""
-    for keyword in keywords:
-        value = dataset[keyword].value if keyword in dataset else "absent"
-        if not value or (isinstance(value, str) and not value.strip()):
-            yield keyword
-
-
-def missing(dataset: Dataset, *, final: bool = False) -> Iterator[tuple[str, bool]]:
+def missing(
+    dataset: Dataset, *, final: bool = False, second: bool = True
+) -> Iterator[tuple[str, bool]]:
     """Give what a step lacks: where, and whether it is there at all but has no value.
 
-    `final` asks for what COMPLETED and DISCONTINUED need (PS3.4 F.7.2.2.2), too.
+    `final` asks for what COMPLETED and DISCONTINUED need (PS3.4 F.7.2.2.2), too; `second` for
+    attributes of type 2.
 
     Examples
     --------
@@ -83,17 +73,23 @@ def missing(dataset: Dataset, *, final: bool = False) -> Iterator[tuple[str, boo
     (True, False)
     """
     needed = (*CREATED_1, *FINAL_1) if final else CREATED_1
-    for keyword in absent(dataset, (*CREATED_1, *CREATED_2)):
-        yield keyword, False
-    for keyword in empty(dataset, needed):
-        yield keyword, True
+    yield from _missing(dataset, "", needed, CREATED_2 if second else ())
     levels = ((SCHEDULED, SCHEDULED_1, SCHEDULED_2), (SERIES, SERIES_1, SERIES_2))
-    for sequence, first, second in levels:
+    for sequence, first, others in levels:
         for number, item in enumerate(items_of(dataset, sequence)):
-            for keyword in absent(item, (*first, *second)):
-                yield f"{sequence}[{number}].{keyword}", False
-            for keyword in empty(item, first):
-                yield f"{sequence}[{number}].{keyword}", True
+            yield from _missing(item, f"{sequence}[{number}].", first, others if second else ())
+
+
+def _missing(
+    dataset: Dataset, before: str, first: tuple[str, ...], second: tuple[str, ...]
+) -> Iterator[tuple[str, bool]]:
+    for keyword in (*first, *second):
+        if keyword not in dataset:
+            yield before + keyword, False
+        elif keyword in first:
+            value = dataset[keyword].value
+            if not value or (isinstance(value, str) and not value.strip()):
+                yield before + keyword, True
 
 
 def items_of(dataset: Dataset, keyword: str) -> list[Dataset]:

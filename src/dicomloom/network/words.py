@@ -42,7 +42,6 @@ CONTEXT_RESULTS = {
 # PS3.7 Annex C: what any service may answer.
 STATUSES = {
     0x0000: "Success",
-    0x0001: "Requested optional attributes are not supported",
     0x0105: "No such attribute",
     0x0106: "Invalid attribute value",
     0x0107: "Attribute list error",
@@ -97,6 +96,8 @@ SERVICE_STATUSES = {
         "B000": "Warning: Sub-operations complete, one or more failures",
         "C": "Failed: Unable to process",
     },
+    "N-CREATE": {"0001": "Warning: Requested optional attributes are not supported"},
+    "N-SET": {"0001": "Warning: Requested optional attributes are not supported"},
 }
 # PS3.4 table F.7.2-2: Error ID of a N-SET for a performed procedure step that is final.
 NO_LONGER_UPDATED = 0xA710

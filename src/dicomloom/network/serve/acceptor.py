@@ -196,7 +196,7 @@ class Acceptor(Association):
                 return primitive
             if primitive is not None:
                 break
-        if not self.why and wire.fault is None and not wire.over:
+        if not self.why and wire.fault is None and not wire.ended and not self.stopping:
             self.why = f"no association request within {self.listener.terms.timeout:g} s"
         return None
 
@@ -235,7 +235,8 @@ class Acceptor(Association):
             with exchanging(self, self._wire) as messages:
                 self._serve(messages)
         except Ended:
-            if not self.stopping:
+            # What the wire blames, the engine need not have seen.
+            if not self.stopping and self._wire.fault is None:
                 super()._run_reactor()  # it answers a release, and notes an abort
                 return
         except (ProtocolError, OSError) as error:
@@ -382,4 +383,6 @@ def _tls_fault(node: Node, error: OSError) -> str:
         if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
             return "the peer showed no certificate, and one is wanted"
         return tls.explain(node, error).message
-    return str(error) if isinstance(error, TimeoutError) else "the peer left during the handshake"
+    if isinstance(error, TimeoutError):
+        return str(error)
+    return "the peer closed the connection during the TLS handshake"

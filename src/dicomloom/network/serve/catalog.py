@@ -14,6 +14,7 @@ from dicomloom.errors import DicomloomError
 from dicomloom.index.read import read_tags
 from dicomloom.index.scan import Batch, Scan
 from dicomloom.index.schema import Schema
+from dicomloom.network import words
 from dicomloom.network.serve.answers import answer_of
 from dicomloom.network.serve.columns import SCANNED
 from dicomloom.network.serve.database import Database
@@ -151,12 +152,14 @@ class Catalog:
             (last,) = database.execute("SELECT coalesce(max(id), 0) FROM instance").fetchone()
         with os.scandir(self.folder) as entries:
             roots = [entry.path for entry in entries if not entry.name.startswith((".", INDEX))]
-        unfit: list[Unfit] = []
-        read = 0
+        read = count = 0
         for batch in self._scan(roots, known):
+            unfit: list[Unfit] = []
             with self._database.changing() as database:
                 self._take(database, [batch], unfit)
+            _tell(unfit)
             read += len(batch)
+            count += len(unfit)
         # Files that were read again have rows behind the last.
         with self._database.reading() as database:
             gone = [
@@ -165,11 +168,16 @@ class Catalog:
                 if not known.keeps(os.path.join(self.folder, path), *state)
             ]
         for start in range(0, len(gone), _ROWS):
+            unfit = []
             with self._database.changing() as database:
                 self._promote(database, delete(database, gone[start : start + _ROWS]), unfit)
-        for path, reason in unfit:
-            _LOGGER.warning("%s does not answer: %s", path, reason)
-        return Refreshed(read, len(gone), len(unfit))
+            _tell(unfit)
+        if count:
+            _LOGGER.warning(
+                "%s: %d of %d new files do not answer; the log at INFO has which, and why",
+                *(self.folder, count, read),
+            )
+        return Refreshed(read, len(gone), count)
 
     def remove(self, sop_instance_uid: str) -> list[str]:
         """Forget an instance, and return the paths of its files, which are left where they are.
@@ -316,3 +324,8 @@ class Catalog:
         if paths:
             names = [os.path.join(self.folder, path) for path in paths]
             self._take(database, self._scan(names), unfit)
+
+
+def _tell(unfit: list[Unfit]) -> None:
+    for path, reason in unfit:
+        _LOGGER.info("%s does not answer: %s", words.printable(path), reason)

@@ -77,15 +77,14 @@ class Database:
     def __init__(self, path: str) -> None:
         self.path = path
         self.writing = threading.RLock()
+        self._pooling = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
         schema = _schema()
         digest = hashlib.blake2b(schema.encode(), digest_size=4).digest()
         self._version = int.from_bytes(digest, "big") & 0x7FFFFFFF
-        why = ""
         try:
-            self._open()
-            why = self._foreign()
+            why = self._open()
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise self.write_error(error) from error
@@ -93,17 +92,23 @@ class Database:
         if why:
             self.put_aside(why)
 
-    def _open(self) -> None:
+    def _open(self) -> str:
+        """Open the index, and make it where there is none; returns why it is not ours."""
         self._writer = self._connect()
+        execute = self._writer.execute
         try:
-            self._writer.execute("PRAGMA journal_mode=WAL")
-            # What a power cut takes, the next refresh brings back.
-            self._writer.execute("PRAGMA synchronous=NORMAL")
-            if not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            empty = not execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+            why = "" if empty else self._foreign()
+            if not why:
+                execute("PRAGMA journal_mode=WAL")
+                # What a power cut takes, the next refresh brings back.
+                execute("PRAGMA synchronous=NORMAL")
+            if empty:
                 self._make()
         except BaseException:
             self._writer.close()
             raise
+        return why
 
     def _make(self) -> None:
         self._writer.executescript(
@@ -112,7 +117,7 @@ class Database:
         )
 
     def _foreign(self) -> str:
-        """Return why this is no index of ours, "" where it is."""
+        """Return why this is no index of ours, "" where it is; nothing is changed."""
         (application,) = self._writer.execute("PRAGMA application_id").fetchone()
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION:
@@ -134,8 +139,7 @@ class Database:
     def put_aside(self, why: str) -> None:
         """Begin a new index; the old one is kept under another name."""
         self._writer.close()
-        while self._idle:
-            self._idle.pop().close()
+        self._forget_idle()
         try:
             for number in itertools.count(1):
                 aside = f"{self.path}.aside-{number}"
@@ -180,24 +184,35 @@ class Database:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give a connection that nobody else uses; it sees what was there when it first asks."""
         # Not one a thread: a server's threads come and go, and an answer may change its thread.
-        try:
-            connection = self._idle.pop()
-        except IndexError:
+        with self._pooling:
+            if self._closed:
+                raise sqlite3.ProgrammingError("it is closed")
+            idle = self._idle
+            connection = idle.pop() if idle else None
+        if connection is None:
             connection = self._connect()
         try:
             yield connection
         finally:
-            if self._closed:
+            with self._pooling:
+                # One to an index that was put aside is of no use.
+                kept = not self._closed and self._idle is idle
+                if kept:
+                    idle.append(connection)
+            if not kept:
                 connection.close()
-            else:
-                self._idle.append(connection)
+
+    def _forget_idle(self) -> None:
+        with self._pooling:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
 
     def close(self) -> None:
         """Close all connections; those in use when they are given back."""
         with self.writing:
             self._closed = True
-            while self._idle:
-                self._idle.pop().close()
+            self._forget_idle()
             self._writer.close()
 
 

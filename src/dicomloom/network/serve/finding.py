@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dicomloom.network import command as commands
 from dicomloom.network.datasets import write_data_set
@@ -11,6 +11,7 @@ from dicomloom.network.find import MODELS
 from dicomloom.network.serve.contexts import IMPLICIT
 from dicomloom.network.serve.holdings import Holdings
 from dicomloom.network.serve.services import CANCELLED, PENDING, SUCCESS, Request, Service
+from dicomloom.network.serve.worklist import WorklistFolder
 from dicomloom.network.worklist import MODEL as WORKLIST
 
 if TYPE_CHECKING:
@@ -47,17 +48,10 @@ class Queries(Service):
         give(request, answers, PENDING if supported else _PENDING_UNSUPPORTED)
 
 
-class Steps(Protocol):
-    """Scheduled procedure steps; see `dicomloom.network.serve.worklist.WorklistFolder`."""
-
-    def answers(self, identifier: Dataset) -> Iterator[Dataset]:
-        """Give those that match."""
-
-
 class Worklists(Service):
     """C-FIND over a folder of scheduled procedure steps (PS3.4 K)."""
 
-    def __init__(self, folder: Steps) -> None:
+    def __init__(self, folder: WorklistFolder) -> None:
         super().__init__({commands.C_FIND: self.find})
         self._folder = folder
 

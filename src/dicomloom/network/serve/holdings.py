@@ -10,8 +10,10 @@ from dicomloom.network.serve.catalog import Catalog
 from dicomloom.network.serve.store import Arrival
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
-# Files of one transaction; they wait for one another only while there are many.
+# Files of one transaction. A small one costs about as much as a large one, so they wait for each
+# other for so many seconds; but not while somebody asks.
 _MOST_AT_ONCE = 2048
+_GATHERING = 0.5
 # Seconds between tries to write the catalog, say on a full disk.
 _PAUSE = 2.0
 # Seconds that whoever asks waits for what came before.
@@ -31,7 +33,7 @@ class Holdings:
         self.catalog = catalog
         self._changed = threading.Condition()
         self._waiting: list[str] = []
-        self._put = self._done = 0
+        self._put = self._done = self._asked = 0
         self._closing = False
         self._thread = threading.Thread(target=self._add_all, name="dicomloom-catalog")
         self._thread.start()
@@ -43,12 +45,14 @@ class Holdings:
         with self._changed:
             self._waiting.append(arrival.path)
             self._put += 1
-            self._changed.notify_all()
+            if len(self._waiting) in (1, _MOST_AT_ONCE):
+                self._changed.notify_all()
 
     def settle(self) -> None:
         """Wait until the catalog has all that arrived before; not for ever."""
         with self._changed:
-            wanted = self._put
+            wanted = self._asked = self._put
+            self._changed.notify_all()
             if not self._changed.wait_for(lambda: self._done >= wanted, _PATIENCE):
                 _LOGGER.warning("the catalog is behind: %d objects wait", len(self._waiting))
 
@@ -58,6 +62,7 @@ class Holdings:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
                 if not self._waiting:
                     return
+                self._changed.wait_for(self._is_urgent, _GATHERING)
                 batch = self._waiting[:_MOST_AT_ONCE]
             added = self._add(batch)
             with self._changed:
@@ -69,6 +74,10 @@ class Holdings:
                 del self._waiting[: len(batch)]
                 self._done += len(batch)
                 self._changed.notify_all()
+
+    def _is_urgent(self) -> bool:
+        many = len(self._waiting) >= _MOST_AT_ONCE
+        return many or self._closing or self._asked > self._done
 
     def _add(self, batch: list[str]) -> bool:
         try:

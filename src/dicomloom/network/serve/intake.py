@@ -105,11 +105,11 @@ def take_in(
         if reason:
             columns["SOPInstanceUID"][row] = ""
         elif uid in shown and _rank(shown[uid][0]) < _rank(path):
-            reason = f"{os.path.join(folder, shown[uid][0])} is of the same instance"
+            reason = _same(folder, shown[uid][0])
         else:
             if uid in shown:
-                _demote(database, *shown[uid])
-                demoted[shown[uid][1]] += 1
+                demoted[_demote(database, *shown[uid])] += 1
+                unfit.append(Unfit(os.path.join(folder, shown[uid][0]), _same(folder, path)))
             home = series.of(row)
             shown[uid] = path, home
         if reason:
@@ -155,9 +155,13 @@ def _shown(database: sqlite3.Connection, uids: Sequence[str]) -> dict[str, tuple
     return {uid: (path, series) for uid, path, series in database.execute(query, (_array(uids),))}
 
 
-def _demote(database: sqlite3.Connection, path: str, series: int) -> None:
-    query = "UPDATE instance SET series = NULL WHERE path = ? AND series = ?"
-    database.execute(query, (path, series))
+def _same(folder: str, path: str) -> str:
+    return f"{os.path.join(folder, path)} is of the same instance"
+
+
+def _demote(database: sqlite3.Connection, path: str, series: int) -> int:
+    database.execute("UPDATE instance SET series = NULL WHERE path = ?", (path,))
+    return series
 
 
 def delete(database: sqlite3.Connection, paths: Sequence[str]) -> list[str]:

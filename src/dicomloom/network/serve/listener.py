@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dicomloom.errors import ConnectionFailed
-from dicomloom.network.node import CALLING_AE_TITLE, MAX_PDU
+from dicomloom.network.node import CALLING_AE_TITLE, MAX_PDU, Node, check_ae_title
 from dicomloom.network.serve.acceptor import Acceptor
 from dicomloom.network.serve.services import Service
 
@@ -76,6 +76,19 @@ class Terms:
     tls: ssl.SSLContext | None = None
     largest_data_set: int | None = None
 
+    def __post_init__(self) -> None:
+        """Check what was given."""
+        check_ae_title(self.ae_title)
+        if self.max_associations < 1:
+            raise ValueError(f"max_associations: expected at least 1, not {self.max_associations}")
+        # What Node checks; each peer becomes one.
+        Node(
+            "UNKNOWN@127.0.0.1:1",
+            max_pdu=self.max_pdu,
+            timeout=self.timeout,
+            idle_timeout=self.idle_timeout,
+        )
+
 
 class Listener:
     """Listens on one port, of one address or more, and serves who comes.
@@ -101,6 +114,8 @@ class Listener:
     ------
     ConnectionFailed
         It cannot listen there.
+    ValueError
+        There is no such port.
     """
 
     def __init__(
@@ -263,6 +278,8 @@ def _join(threads: Sequence[threading.Thread], seconds: float) -> None:
 
 def _listening(host: str, port: int) -> list[socket.socket]:
     """Return sockets that listen at all addresses of a host."""
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port: expected 0 to 65535, not {port}")
     made: list[socket.socket] = []
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -33,7 +33,7 @@ def matches(keys: Dataset, item: Dataset, *, combined: bool = False) -> bool:
     item : pydicom.Dataset
     combined : bool
         Whether a date and a time beside each other that both are ranges mean one span from the
-        first moment to the last (PS3.4 K.6.1.2.2, and C.2.2.2.5.4 where negotiated), and not that
+        first moment to the last (PS3.4 table K.6-1, and C.5.1.1 where negotiated), and not that
         span of the day on each of the days.
 
     Examples
@@ -51,11 +51,14 @@ def matches(keys: Dataset, item: Dataset, *, combined: bool = False) -> bool:
         if not _within(date, time, item):
             return False
     return all(
-        int(key.tag) in _ABOUT
-        or int(key.tag) in done
-        or _matches_element(key, item.get(key.tag), combined)
-        for key in keys
+        int(key.tag) in done or _matches_element(key, item.get(key.tag), combined)
+        for key in _asked(keys)
     )
+
+
+def _asked(keys: Dataset) -> Iterator[DataElement]:
+    """Give the keys; group lengths, which old peers send, are none."""
+    return (key for key in keys if int(key.tag) not in _ABOUT and key.tag.element)
 
 
 def _matches_element(key: DataElement, found: DataElement | None, combined: bool) -> bool:
@@ -72,8 +75,8 @@ def is_universal(keys: Dataset) -> bool:
     return all(
         all(is_universal(item) for item in key.value or ())
         if key.VR == "SQ"
-        else int(key.tag) in _ABOUT or _texts(key.value) in ([], ["*"])
-        for key in keys
+        else _any_value(_texts(key.value))
+        for key in _asked(keys)
     )
 
 
@@ -102,10 +105,14 @@ def matches_value(vr: str, key: object, value: object) -> bool:
     (True, False)
     """
     wanted = _texts(key)
-    if not wanted or wanted == ["*"]:
-        return True
     found = _texts(value)
-    return any(_matches_text(vr, one, text) for one in wanted for text in found)
+    return _any_value(wanted) or any(
+        _matches_text(vr, one, text) for one in wanted for text in found
+    )
+
+
+def _any_value(wanted: list[str]) -> bool:
+    return not wanted or any(not one.strip("*") for one in wanted)
 
 
 def _texts(value: object) -> list[str]:
@@ -250,9 +257,7 @@ def _returned(keys: Dataset, item: Dataset, combined: bool) -> Dataset:
     from pydicom.dataelem import DataElement
 
     made = Dataset()
-    for key in keys:
-        if int(key.tag) in _ABOUT or key.tag.element == 0:
-            continue
+    for key in _asked(keys):
         found = item.get(key.tag)
         inner = next(iter(key.value or ()), None) if key.VR == "SQ" else None
         if found is None or found.is_empty:

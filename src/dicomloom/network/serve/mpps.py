@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydicom import Dataset
+    from pydicom.dataelem import DataElement
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 # PS3.7 Annex C.
@@ -48,7 +49,7 @@ class StepFolder:
         Made where it is not there.
     strict : bool
         Whether attributes of type 2 have to be there at the creation, as PS3.4 table F.7.2-1
-        says; some modalities leave them out.
+        says, and values have to fit their VR; some modalities do neither.
 
     Raises
     ------
@@ -89,7 +90,7 @@ class StepFolder:
         """
         if not UID.fullmatch(uid):
             return INVALID_INSTANCE
-        status = _unfit(attributes) or self._lacking(attributes)
+        status = _unfit(attributes, self.strict) or self._lacking(attributes)
         if not status and attributes.PerformedProcedureStepStatus != table.IN_PROGRESS:
             status = INVALID_VALUE
         with self._lock:
@@ -118,7 +119,7 @@ class StepFolder:
         """
         if not UID.fullmatch(uid):
             return NO_SUCH_INSTANCE
-        unfit = _unfit(attributes)
+        unfit = _unfit(attributes, self.strict)
         with self._lock:
             if not self._there(uid):
                 return NO_SUCH_INSTANCE
@@ -135,9 +136,8 @@ class StepFolder:
             return self._change(uid, step, attributes)
 
     def _change(self, uid: str, step: Dataset, attributes: Dataset) -> int:
-        for keyword in table.FIXED:
-            if keyword in attributes and attributes[keyword] != step.get_item(keyword):
-                return NO_SUCH_ATTRIBUTE
+        if any(not _as_before(one, step) for one in attributes if one.keyword in table.FIXED):
+            return NO_SUCH_ATTRIBUTE
         for element in attributes:
             step.add(element)
         status = str(step[_STATUS].value or "")
@@ -159,12 +159,14 @@ class StepFolder:
         """
         if not UID.fullmatch(uid) or not self._there(uid):
             return None
-        return self._read(uid)
+        step = self._read(uid)
+        _attributes.set_charset(step)
+        return step
 
     def uids(self) -> list[str]:
         """Return the UIDs of all steps, in no particular order."""
-        names = (name.removesuffix(".json") for name in os.listdir(self.path) if "json" in name)
-        return [name for name in names if UID.fullmatch(name)]
+        names = (os.path.splitext(name) for name in os.listdir(self.path))
+        return [uid for uid, end in names if end == ".json" and UID.fullmatch(uid)]
 
     def _file(self, uid: str) -> str:
         return os.path.join(self.path, f"{uid}.json")
@@ -188,25 +190,24 @@ class StepFolder:
 
     def _lacking(self, step: Dataset, *, final: bool = False) -> int:
         """Return the status for what is missing."""
-        found = table.missing(step, final=final)
-        if not self.strict:
-            found = (one for one in found if _type(one[0]) == 1)
-        for _, there in found:
+        for _, there in table.missing(step, final=final, second=self.strict):
             return MISSING_VALUE if there else MISSING_ATTRIBUTE
         return SUCCESS
 
 
-def _type(where: str) -> int:
-    keyword = where.rpartition(".")[2]
-    second = (*table.CREATED_2, *table.SCHEDULED_2, *table.SERIES_2)
-    return 2 if keyword in second and keyword not in table.FINAL_1 else 1
+def _as_before(element: DataElement, step: Dataset) -> bool:
+    before = step.get(element.tag)
+    if element.is_empty:
+        return before is None or before.is_empty
+    return bool(element == before)
 
 
-def _unfit(attributes: Dataset) -> int:
+def _unfit(attributes: Dataset, strict: bool) -> int:
     """Return the status for values that break their VR; all are converted after it."""
     try:
         attributes.decode()
-        _attributes.check(attributes)
+        if strict:
+            _attributes.check(attributes)
         sequences: Iterable[str] = (table.SCHEDULED, table.SERIES, table.REASON)
         if any(attributes[one].VR != "SQ" for one in sequences if one in attributes):
             return INVALID_VALUE

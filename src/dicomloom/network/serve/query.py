@@ -6,6 +6,7 @@ Values of a peer are parameters, never text of a statement; names of columns are
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,7 +48,7 @@ _SOURCES = {
 }
 # What is below a level, for keys of a relational query (PS3.4 C.4.1.2.2).
 _BELOW = {
-    ("study", "series"): "series AS series WHERE series.study = study.id",
+    ("study", "series"): "series WHERE series.study = study.id",
     ("study", "instance"): "instance JOIN series ON series.id = instance.series "
     "WHERE series.study = study.id",
     ("series", "instance"): "instance WHERE instance.series = series.id",
@@ -82,7 +83,8 @@ _COMPUTED = {
         f"SELECT json_group_array(DISTINCT one.SOPClassUID) FROM {_CLASSES}",
     ),
 }
-_IN_STUDY = {
+# A JSON array in the answer of SQL, and what of the study's objects it is made of.
+IN_STUDY = {
     "ModalitiesInStudy": ("Modality", "part", _OF_STUDY),
     "SOPClassesInStudy": ("SOPClassUID", "one", _CLASSES),
 }
@@ -91,7 +93,10 @@ _OURS = frozenset(("SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitl
 _SYNTAX_KEY = "AvailableTransferSyntaxUID"
 _WHOLE = frozenset(("IS", "US", "SS", "UL", "SL"))
 _WILD = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
-_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, NotImplementedError)
+_UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, LookupError, NotImplementedError),
+    *(ArithmeticError, EOFError, RecursionError),
+)
 # The value of a key; LO and PN have 64 characters (a group).
 _LONGEST = 1024
 
@@ -155,7 +160,7 @@ def find_question(model: str, level: str, identifier: Dataset, relational: bool)
         elements.append((int(element.tag), str(element.VR), keyword))
         if known and _reaches(keyword, level):
             columns.append(keyword)
-            if values and keyword in _IN_STUDY:
+            if values and keyword in IN_STUDY:
                 conditions.append(_in_study(keyword, values))
             elif values and keyword in _TABLE_OF:
                 conditions.append(matching(keyword, values))
@@ -216,12 +221,14 @@ def _levels(model: str, level: str) -> tuple[str, ...]:
 
 def _elements(identifier: Dataset) -> Iterator[tuple[str, DataElement]]:
     """Decode all elements; private and unknown ones are told apart by their tag."""
+    from pydicom.errors import BytesLengthException
+
     for tag in sorted(identifier.keys()):
         if tag.element == 0:  # a group length
             continue
         try:
             element = identifier[tag]
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, BytesLengthException) as error:
             raise Refusal(UNABLE, f"the value of {tag} cannot be read") from error
         yield element.keyword or f"{int(tag):08x}", element
 
@@ -297,7 +304,7 @@ def _exists(level: str, below: dict[str, list[Condition]]) -> Iterator[Condition
 
 
 def _in_study(keyword: str, values: list[str]) -> Condition:
-    own, table, source = _IN_STUDY[keyword]
+    own, table, source = IN_STUDY[keyword]
     made = matching(own, values, table)
     return Condition(f"EXISTS (SELECT 1 FROM {source} AND {made.sql})", made.values)
 
@@ -368,10 +375,10 @@ def _number(keyword: str, column: str, vr: str, value: str) -> Condition:
 def _patterns(vr: str, value: str) -> list[str]:
     if vr != "PN":
         return [value]
-    name = name_key(value)
+    name = re.sub(r"\*+", "*", name_key(value))
     stem = name.removesuffix("*").rstrip("^")
     # DOE^* is to find DOE, which is DOE^ and DOE^^ too.
-    return [name, stem] if name.endswith("^*") and stem else [name]
+    return [name, stem] if name.endswith("^*") else [name]
 
 
 def _text(keyword: str, column: str, value: str) -> Condition:

@@ -18,11 +18,13 @@ from dicomloom.network.serve.commitment import Commitment
 from dicomloom.network.serve.finding import Queries, Worklists
 from dicomloom.network.serve.holdings import Holdings
 from dicomloom.network.serve.listener import Listener, Network, Terms
+from dicomloom.network.serve.mpps import StepFolder
 from dicomloom.network.serve.performing import PerformedSteps
 from dicomloom.network.serve.places import Places
 from dicomloom.network.serve.retrieving import Gets, Moves
 from dicomloom.network.serve.services import Service, Verification
 from dicomloom.network.serve.store import Storage
+from dicomloom.network.serve.worklist import WorklistFolder
 
 if TYPE_CHECKING:
     from dicomloom.network.serve.acceptor import Acceptor
@@ -208,12 +210,8 @@ def serve(
             commitment,
         ]
         if worklist is not None:
-            from dicomloom.network.serve.worklist import WorklistFolder
-
             services.append(Worklists(WorklistFolder(worklist)))
         if mpps is not None:
-            from dicomloom.network.serve.mpps import StepFolder
-
             services.append(PerformedSteps(StepFolder(mpps)))
         # Last: what nobody else takes is stored.
         services.append(Storage(places, holdings.add, max_object=max_object, min_free=min_free))

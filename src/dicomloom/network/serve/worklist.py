@@ -23,8 +23,8 @@ _LOGGER = logging.getLogger("dicomloom.network.serve")
 STEPS = "ScheduledProcedureStepSequence"
 _DICOM = (".wl", ".dcm")
 _LARGEST = 4 << 20
-_DEFLATED = "1.2.840.10008.1.2.1.99"
-_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+# Deflated, whose few bytes may become any number; Big Endian, which is retired.
+_OTHERS = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
 _IMPLICIT = "1.2.840.10008.1.2"
 
 
@@ -81,14 +81,13 @@ class WorklistFolder:
             The folder cannot be read.
         """
         for item in self.items():
-            for step in items_of(item, STEPS):
-                one = item.copy()
-                one.ScheduledProcedureStepSequence = [step]
-                if matches(identifier, one, combined=True):
-                    yield returned(identifier, one, combined=True)
+            if matches(identifier, item, combined=True):
+                yield returned(identifier, item, combined=True)
 
     def items(self) -> list[Dataset]:
-        """Return all items, by the names of their files; not to be changed.
+        """Return all items, by the names of their files, with one scheduled step each.
+
+        They are not to be changed.
 
         Raises
         ------
@@ -131,42 +130,63 @@ class WorklistFolder:
             # Not the text of the exception, which may have values.
             _LOGGER.warning("%s: left out of the worklist: %s", path, type(error).__name__)
             return []
-        return read
+        return [one for item in read for one in _apart(item)]
+
+
+def _apart(item: Dataset) -> Iterator[Dataset]:
+    """Give an item for each of its steps: an answer has one (PS3.4 K.6.1.2)."""
+    from copy import deepcopy
+
+    for number in range(len(items_of(item, STEPS))):
+        one = deepcopy(item)
+        one.ScheduledProcedureStepSequence = [items_of(one, STEPS)[number]]
+        yield one
 
 
 def _read_dicom(path: str) -> list[Dataset]:
-    """Return the data set of a file, in any uncompressed transfer syntax.
+    """Return the data set of a file.
 
     Raises
     ------
     LimitError, CorruptError
     OSError
     """
-    from pydicom import dcmread
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-    from pydicom.filereader import read_file_meta_info
+    from pydicom.errors import BytesLengthException
+    from pydicom.filereader import read_dataset
 
     with open(path, "rb") as file:
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise LimitError(f"an item of more than {_LARGEST} bytes", path=path)
     try:
-        if data[128:132] == b"DICM":
-            meta = read_file_meta_info(BytesIO(data))
-            syntax = str(meta.get("TransferSyntaxUID") or "")
-            start = 144 + int(meta.get("FileMetaInformationGroupLength") or 0)
-            if syntax == _DEFLATED:
-                raise ValueError("deflated")
-            if syntax != _BIG_ENDIAN:
-                check_data_set(data[start:], syntax == _IMPLICIT)
-        else:
-            # Implicit VR has a length where explicit VR has two letters (PS3.5 7.1).
-            check_data_set(data, not data[4:6].isupper())
-        read = dcmread(BytesIO(data), force=True)
+        start, implicit = _layout(data)
+        check_data_set(data[start:], implicit)
+        read = read_dataset(BytesIO(data[start:]), implicit, True)
         read.decode()
-        read.remove_private_tags()
         for element in read.iterall():
             str(element.value)  # converts it now
-    except (*BROKEN, BytesLengthException, InvalidDicomError) as error:
+    except (*BROKEN, BytesLengthException) as error:
         raise CorruptError(f"no data set: {type(error).__name__}", path=path) from error
     return [read]
+
+
+def _layout(data: bytes) -> tuple[int, bool]:
+    """Return where the data set of a file begins, and whether it is in Implicit VR.
+
+    Raises
+    ------
+    ValueError
+        It is neither in Implicit nor Explicit VR Little Endian.
+    """
+    from pydicom.filereader import read_dataset
+
+    if data[128:132] != b"DICM":
+        # Implicit VR has a length where explicit VR has two letters (PS3.5 7.1).
+        return 0, not data[4:6].isupper()
+    file = BytesIO(data)
+    file.seek(132)
+    meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+    syntax = str(meta.get("TransferSyntaxUID") or "")
+    if syntax in _OTHERS:
+        raise ValueError(syntax)
+    return file.tell(), syntax == _IMPLICIT
