@@ -16,7 +16,7 @@ from dicomloom.network.serve.places import Places
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.store import Storage
 from find_peers import orthanc
-from network_peers import free_port, p_data
+from network_peers import certificate, free_port, p_data
 from objects import run
 from serve_peers import (
     CT,
@@ -114,6 +114,15 @@ def test_senders_of_dcmtk(tmp_path, corpus, program):
         run(program, "127.0.0.1", str(server.port), *files)
         assert ends.wait() == ("released", "")
     assert len(stored(tmp_path)) == 2
+
+
+def test_over_tls_from_dcmtk(tmp_path, corpus):
+    cert, key = certificate(tmp_path, "server")
+    path = corpus / "pydicom__pydicom/src/pydicom/data/test_files/CT_small.dcm"
+    with serving(tmp_path / "held", tls_cert=str(cert), tls_key=str(key)) as (server, ends):
+        run("storescu", "+tla", "-ic", "127.0.0.1", str(server.port), path)
+        assert ends.wait() == ("released", "")
+    assert len(stored(tmp_path / "held")) == 1
 
 
 def test_orthanc_sends_to_us(tmp_path, corpus):
