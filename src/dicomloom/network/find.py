@@ -179,9 +179,7 @@ def ask(node: Node, question: Question) -> Generator[Dataset, None, None]:
 
 
 @contextlib.contextmanager
-def asking(
-    node: Node, model: str, *, relational: bool = False
-) -> Iterator[OpenAssociation]:
+def asking(node: Node, model: str, *, relational: bool = False) -> Iterator[OpenAssociation]:
     """Open an association for any number of questions to an information model."""
     from dicomloom.network.association import associate
 

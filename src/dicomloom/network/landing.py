@@ -92,11 +92,13 @@ class Layout:
                 if field is None:
                     continue
                 if style or conversion:
-                    raise ValueError(f"layout: expected a keyword in braces, not {field!r} in style")
+                    raise ValueError(
+                        f"layout: expected a keyword in braces, not {field!r} in style"
+                    )
                 parse_tag(field)
                 self.tags.append(field)
-        for part, names in zip(pattern.split("/"), self._parts, strict=True):
-            if not part or part[0] == "." or "\0" in part or not names or len(part) > 200:
+        for name in pattern.split("/"):
+            if not name or name[0] == "." or "\0" in name or len(name) > 200:
                 raise ValueError(
                     f"layout: expected a path such as {LAYOUT}, without empty, hidden or very long "
                     f"parts, not {pattern!r}"
@@ -106,9 +108,7 @@ class Layout:
         """Return the path of an object, relative to the folder."""
         return "/".join(self._name(part, values) for part in self._parts)
 
-    def _name(
-        self, part: list[tuple[str, str | None]], values: Mapping[str, str | None]
-    ) -> str:
+    def _name(self, part: list[tuple[str, str | None]], values: Mapping[str, str | None]) -> str:
         name = "".join(
             text + ("" if field is None else fit_name(values.get(field))) for text, field in part
         )

@@ -202,9 +202,10 @@ def errands(node: Node, wish: Wish) -> Generator[Errand, None, None]:
             with asking(node, MODELS[wish.root]) as association:
                 found = _Survey(association, wish, whole).errands()
         except NetworkError as error:
-            found = _blind(wish, whole)
-            if found is None:
+            blind = _blind(wish, whole)
+            if blind is None:
                 raise
+            found = blind
             _LOGGER.info("%s: what is to come is not known: %s", node, error)
         yield from found
 
@@ -257,9 +258,7 @@ def _matches(
             yield keys | {UNIQUE[level]: value}, _number(answer, level)
 
 
-def _ask(
-    association: OpenAssociation, wish: Wish, level: str, above: Keys
-) -> Iterator[Dataset]:
+def _ask(association: OpenAssociation, wish: Wish, level: str, above: Keys) -> Iterator[Dataset]:
     """Give the answers at a level that are fit to be asked for again, each once."""
     identifier, _ = identifier_of(level, wish.root, above | wish.keys.get(level, {}), False)
     unique, given = UNIQUE[level], wish.given(level)

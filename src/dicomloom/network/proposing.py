@@ -13,7 +13,8 @@ _COMMON = """
     DigitalXRayImageStorageForPresentation DigitalXRayImageStorageForProcessing
     DigitalMammographyXRayImageStorageForPresentation
     DigitalMammographyXRayImageStorageForProcessing BreastTomosynthesis
-    DigitalIntraOralXRayImageStorageForPresentation Ultrasound UltrasoundMultiFrame EnhancedUSVolume
+    DigitalIntraOralXRayImageStorageForPresentation Ultrasound UltrasoundMultiFrame
+    EnhancedUSVolumeStorage
     XRayAngiographic XRayRadiofluoroscopic EnhancedXA EnhancedXRF XRay3DAngiographic
     XRay3DCraniofacial PositronEmissionTomography EnhancedPET NuclearMedicine
     MultiFrameSingleBitSecondaryCapture MultiFrameGrayscaleByteSecondaryCapture
@@ -38,7 +39,7 @@ _FIRST = (
 
 def common_classes() -> list[str]:
     """Return the SOP classes that are proposed where the peer does not tell which it has."""
-    from pydicom.uid import UID_dictionary
+    from pydicom._uid_dict import UID_dictionary
 
     by_keyword = {entry[4]: uid for uid, entry in UID_dictionary.items()}
     names = (one if "Storage" in one else f"{one}ImageStorage" for one in _COMMON.split())

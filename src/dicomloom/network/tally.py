@@ -1,4 +1,4 @@
-"""What became of a retrieval: what came, what the peer says, and what is missing between the two."""
+"""What became of a retrieval: what came, what the peer says, and what is missing."""
 
 from __future__ import annotations
 
@@ -90,7 +90,8 @@ class RetrieveReport:
     warned : list of Remark
         Objects that came, and are odd.
     completed, failures, warnings, remaining : int
-        Sub-operations, as the peer counts them in its last responses.
+        Sub-operations, as the peer counts them in its last responses; what failed by C-GET and was
+        asked for again by C-MOVE is among the failures of that only.
     count : int
         How many objects came, each counted once.
     bytes : int
@@ -132,6 +133,7 @@ class Tally:
         self._warned: list[Remark] = []
         self._said = dict.fromkeys(_COUNTS, 0)
         self._parts = dict.fromkeys(_COUNTS, 0)
+        self._repeated, self._is_again = 0, False
         self.count = self.bytes = 0
 
     def arrived(self, arrival: Arrival) -> Arrived:
@@ -142,7 +144,9 @@ class Tally:
             self.count += 1
             self.bytes += arrival.size
         else:
-            self._warned.append(Remark(uid, "it came more than once"))
+            self._repeated += 1
+            if not self._is_again:
+                self._warned.append(Remark(uid, "it came more than once"))
         return Arrived(
             *(arrival.path, arrival.sop_class, uid, arrival.transfer_syntax),
             *(arrival.size, arrival.outcome),
@@ -184,10 +188,15 @@ class Tally:
     def again(self) -> None:
         """Forget what the peer counted: what is lacking is asked for another way."""
         self._parts, self._said = self._said, dict.fromkeys(_COUNTS, 0)
+        self._is_again = True
 
     @property
-    def told(self) -> int:
-        """How many objects came, as the peer has it."""
+    def is_short(self) -> bool:
+        """Whether fewer objects came than the peer says that it has sent."""
+        return self._told > self.count + self._repeated
+
+    @property
+    def _told(self) -> int:
         return self._said["Completed"] + self._said["Warning"]
 
     def lacking(self) -> list[str]:
@@ -197,10 +206,11 @@ class Tally:
 
     def unnamed(self) -> int:
         """Return how many more there should be."""
+        here = self.count + self._repeated
         if self._expected is not None:
-            return 0
+            return max(0, self._told - here - (len(self.lacking()) - len(self._failed)))
         by_peer = max(sum(self._said.values()), sum(self._parts.values()))
-        return max(0, max(by_peer, self._count or 0) - self.count - len(self._failed))
+        return max(0, max(by_peer - here, (self._count or 0) - self.count) - len(self._failed))
 
     def settle(self, report: RetrieveReport) -> None:
         """Bring all of it into a report."""
@@ -210,9 +220,9 @@ class Tally:
         report.unnamed += self.unnamed()
         report.unexpected += self._unexpected
         report.warned += self._warned
-        report.completed += self._said["Completed"]
+        report.completed += self._said["Completed"] + self._parts["Completed"]
         report.failures += self._said["Failed"]
-        report.warnings += self._said["Warning"]
+        report.warnings += self._said["Warning"] + self._parts["Warning"]
         report.remaining += self._said["Remaining"]
         report.count += self.count
         report.bytes += self.bytes
