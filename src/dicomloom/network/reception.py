@@ -22,6 +22,8 @@ from dicomloom.network.tally import Tally
 from dicomloom.network.wire import addresses
 from dicomloom.network.words import printable
 
+# PS3.4 C.4.2.1.5: statuses of C-MOVE.
+DESTINATION_UNKNOWN, NO_SUBOPERATIONS, UNABLE = 0xA801, 0xA702, 0xC000
 # What a peer is told where nothing else is said; `dicomloom serve` listens there, too.
 PORT = 11112
 # Objects that have come, and that nobody has taken note of; their senders wait for more.
@@ -80,7 +82,7 @@ class Reception:
         self._tally: Tally | None = None
         self._arrived: queue.Queue[Arrival] = queue.Queue(_MOST_WAITING)
         self._lock = threading.Lock()
-        self._receiving = 0
+        self._receiving, self._was_reached = 0, False
         self._fault: WriteError | None = None
         self._ended = threading.Event()
         terms = Terms(
@@ -101,15 +103,22 @@ class Reception:
         """Where objects land."""
         return self._folder
 
-    def hint(self) -> str:
-        """Return what the administrator of the peer has to enter."""
+    def hint(self, status: int) -> str:
+        """Return what to try where the peer sent nothing; "" where it has, or for other reasons."""
+        if status == DESTINATION_UNKNOWN:
+            return f"the peer does not know where to send: {self._entry()}"
+        # Some peers say no more than that it failed where they do not know us.
+        failed = status == NO_SUBOPERATIONS or status & 0xF000 == UNABLE
+        if failed and not self._was_reached:
+            return f"the peer did not get through to us: {self._entry()}, open to it"
+        return ""
+
+    def _entry(self) -> str:
         host = self._host
         if host in ("0.0.0.0", "::"):
             host = _towards(addresses(self._node)[0][1])
-        return (
-            "the peer does not know where to send: enter there the AE title "
-            f'"{self._node.calling_ae_title}" with address {host} and port {self._port}'
-        )
+        title = self._node.calling_ae_title
+        return f'enter there the AE title "{title}" with address {host} and port {self._port}'
 
     @contextlib.contextmanager
     def open_to(self, tally: Tally) -> Iterator[None]:
@@ -149,6 +158,7 @@ class Reception:
         """Count an object that is on its way, and note why it is not taken."""
         with self._lock:
             self._receiving += 1
+            self._was_reached = True
         try:
             tally = self._tally
             if tally is None:

@@ -13,6 +13,7 @@ from dicomloom.errors import (
     NetworkError,
     NoAcceptedContext,
     ProtocolError,
+    StatusError,
     WriteError,
 )
 from dicomloom.files import write_error
@@ -43,7 +44,7 @@ _LOGGER = logging.getLogger("dicomloom.network")
 GET_MODELS = {"patient": "1.2.840.10008.5.1.4.1.2.1.3", "study": "1.2.840.10008.5.1.4.1.2.2.3"}
 MOVE_MODELS = {"patient": "1.2.840.10008.5.1.4.1.2.1.2", "study": "1.2.840.10008.5.1.4.1.2.2.2"}
 # PS3.4 C.4.2.1.5 and C.4.3.1.4.
-SOME_FAILED, DESTINATION_UNKNOWN = 0xB000, 0xA801
+SOME_FAILED = 0xB000
 # Bytes of a list of UIDs that failed.
 _LARGEST_LIST = 8 << 20
 # Seconds: many peers do not heed C-CANCEL.
@@ -342,9 +343,8 @@ def move(node: Node, errand: Errand, reception: Reception, tally: Tally) -> Iter
                 yield from _moving(request, reception, tally)
             try:
                 request.check()
-            except NetworkError as error:
-                if getattr(error, "status", 0) == DESTINATION_UNKNOWN:
-                    error.hint = reception.hint()
+            except StatusError as error:
+                error.hint = reception.hint(error.status) or error.hint
                 raise
 
 
