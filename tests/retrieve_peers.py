@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import struct
 
-
 import pydicom
 from pydicom import Dataset
 from pynetdicom import AE, evt
@@ -107,7 +106,10 @@ def pynetdicom_scp(data_sets, destination=None, *, get=True):
 
 def message(context, field, data=None, **elements):
     """A DIMSE message in P-DATA-TFs, by hand; values by number of the command element."""
-    head = {0x0100: struct.pack("<H", field), 0x0800: struct.pack("<H", 0x0101 if data is None else 0)}
+    head = {
+        0x0100: struct.pack("<H", field),
+        0x0800: struct.pack("<H", 0x0101 if data is None else 0),
+    }
     for name, value in elements.items():
         number = int(name[1:], 16)
         head[number] = struct.pack("<H", value) if isinstance(value, int) else value
@@ -233,5 +235,3 @@ class Once:
         made.file_meta.MediaStorageSOPClassUID = CT
         made.file_meta.MediaStorageSOPInstanceUID = uid
         return self.association.send_c_store(made).get("Status")
-
-

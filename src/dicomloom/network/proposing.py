@@ -59,25 +59,31 @@ def proposals(classes: Collection[str]) -> list[Proposal]:
     """Return what to propose for some SOP classes, up to 127 contexts; none: the common classes.
 
     A peer chooses one transfer syntax of each context, and sends an object as it is where that has
-    a context. So each syntax gets its own where there is room, and what every peer can read (PS3.5
-    10.1) is apart from the others.
+    a context. So each syntax gets its own where there is room; where there is not, what every peer
+    can read (PS3.5 10.1) is apart from the others.
 
     Examples
     --------
     >>> made = proposals(["1.2.840.10008.5.1.4.1.1.2"])
     >>> made[0][1], made[1][1]
-    (('1.2.840.10008.1.2.1', '1.2.840.10008.1.2'), ('1.2.840.10008.1.2.4.70',))
+    (('1.2.840.10008.1.2.1',), ('1.2.840.10008.1.2',))
     >>> len(proposals([]))
     126
     """
     wanted = sorted(classes) or common_classes()
     wanted = wanted[: MOST_CONTEXTS - 1]
     room = (MOST_CONTEXTS - 1) // len(wanted)
+    return [(sop_class, group) for sop_class in wanted for group in _groups(room)]
+
+
+def _groups(room: int) -> list[tuple[str, ...]]:
+    """Share all transfer syntaxes out to so many contexts."""
     plain, rest = (EXPLICIT_LE, IMPLICIT_LE), compressed()
-    groups: list[tuple[str, ...]] = [(*plain, *rest)]
-    if room > 1:
-        alone = min(room - 2, len(rest))
-        groups = [plain, *((syntax,) for syntax in rest[:alone])]
-        if rest[alone:]:
-            groups.append(tuple(rest[alone:]))
-    return [(sop_class, group) for sop_class in wanted for group in groups]
+    if room == 1:
+        return [(*plain, *rest)]
+    if room == 2:
+        return [plain, tuple(rest)]
+    single = [*plain, *rest]
+    if room < len(single):
+        return [*((syntax,) for syntax in single[: room - 1]), tuple(single[room - 1 :])]
+    return [(syntax,) for syntax in single]

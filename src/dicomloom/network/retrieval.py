@@ -126,6 +126,8 @@ class _Request:
             return []
         try:
             data = message.read(_LARGEST_LIST)
+            if not data:
+                return []
             found, _ = read_data_set(data, self.context.transfer_syntax == IMPLICIT)
         except (LimitError, ValueError) as error:
             _LOGGER.warning(
