@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from io import BytesIO
 
 import pydicom
 from pydicom import Dataset
+from pydicom.uid import UID
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE as C_STORE_PRIMITIVE
 
 import dicomloom
 from find_peers import archive, objects, orthanc
@@ -184,7 +187,10 @@ def word(command, number):
 
 
 def retrieved_from(script, seen=None):
-    """A fake that does no C-FIND, and does `script(Conversation)` after a C-GET or C-MOVE."""
+    """A fake that does no C-FIND, and does `script(Conversation)` after a C-GET or C-MOVE.
+
+    What the script returns is appended to `seen`; after it, a release is answered.
+    """
 
     def talk(conversation):
         items = request_of(conversation.read_pdu())
@@ -192,20 +198,19 @@ def retrieved_from(script, seen=None):
         if model == FIND:
             conversation.send(accept(results=((1, 3),)))
             conversation.until_closed()
-            return None
+            return
         results = ((1, 0), (3, 0)) if len(items[0x20]) > 1 else ((1, 0),)
         conversation.send(accept(results=results))
         read_message(conversation)
         made = script(conversation)
-        conversation.until_closed() if made is not None else _release(conversation)
-        return made
-
-    return fake(talk, seen)
-
-
-def _release(conversation):
-    if conversation.read_pdu()[0] == 5:
+        if seen is not None:
+            seen.append(made)
+        while conversation.read_pdu()[0] != 5:
+            pass
         conversation.send(RELEASE_RP)
+        conversation.until_closed()
+
+    return fake(talk)
 
 
 def give(conversation, *objects_):
@@ -226,12 +231,14 @@ class Once:
         entity.add_requested_context(CT, EXPLICIT_LE)
         self.association = entity.associate("127.0.0.1", port, ae_title="ME")
 
-    def store(self, uid):
-        made = pydicom.filereader.read_dataset(
-            pydicom.filebase.DicomBytesIO(object_of(uid)), False, True
-        )
-        made.file_meta = pydicom.dataset.FileMetaDataset()
-        made.file_meta.TransferSyntaxUID = EXPLICIT_LE
-        made.file_meta.MediaStorageSOPClassUID = CT
-        made.file_meta.MediaStorageSOPInstanceUID = uid
-        return self.association.send_c_store(made).get("Status")
+    def store(self, uid, pixels=b"\0\1" * 50, *, named=None):
+        """Store an object; `named` is what the command set calls it. Returns the status."""
+        request = C_STORE_PRIMITIVE()
+        request.MessageID, request.AffectedSOPClassUID = 1, CT
+        request._affected_sop_instance_uid = UID(named or uid)
+        request.Priority, request.DataSet = 0, BytesIO(object_of(uid, pixels))
+        self.association._reactor_checkpoint.clear()
+        self.association.dimse.send_msg(request, 1)
+        _, answer = self.association.dimse.get_msg(block=True)
+        self.association._reactor_checkpoint.set()
+        return answer.Status
