@@ -163,7 +163,7 @@ def read_message(conversation):
     while True:
         pdu = conversation.read_pdu()
         if pdu[0] != 4:
-            return pdu[0], b""
+            raise EOFError
         at = 6
         while at < len(pdu):
             size, control = struct.unpack(">L", pdu[at : at + 4])[0], pdu[at + 5]

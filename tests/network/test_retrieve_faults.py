@@ -16,7 +16,7 @@ import dicomloom
 from dicomloom import Node, retrieve
 from dicomloom.network import direct
 from faults import child, native_object, noise, sparse_object
-from network_peers import abort, free_port
+from network_peers import RELEASE_RP, abort, free_port
 from retrieve_peers import (
     C_CANCEL,
     C_MOVE,
@@ -463,26 +463,65 @@ def test_a_full_disk_by_c_move(tmp_path):
     assert names(tmp_path) == ["1.2.5.dcm"]
 
 
-def test_ctrl_c(tmp_path):
-    """The peer is told by C-CANCEL; what came stays."""
+@pytest.mark.parametrize("part", [0, 150_000], ids=["between objects", "within an object"])
+def test_ctrl_c(tmp_path, part):
+    """The peer is told by C-CANCEL where that can be; what came stays, and nothing half."""
     seen, waiting = [], threading.Event()
 
     def script(conversation):
         give(conversation, ("1.2.5", object_of("1.2.5")))
+        conversation.send(store("1.2.6", object_of("1.2.6", bytes(200_000)))[:part])
         waiting.set()
         command_set, _ = read_message(conversation)
+        seen.append((word(command_set, 0x0100), word(command_set, 0x0120)))
         conversation.send(last(0xFE00, completed=1))
-        return word(command_set, 0x0100), word(command_set, 0x0120)
 
-    with retrieved_from(script, seen) as port:
+    with retrieved_from(script) as port:
         process = subprocess.Popen(command(port, tmp_path), stderr=subprocess.PIPE, text=True)
         assert waiting.wait(20)
+        time.sleep(0.1)  # else it may not have begun to read what was sent
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=20)
     assert process.returncode == 130, error
     assert "interrupted" in error
-    assert seen == [(C_CANCEL, 1)]
+    assert seen == ([] if part else [(C_CANCEL, 1)])
     assert names(tmp_path) == ["1.2.5.dcm"]
+
+
+def test_an_iterator_that_is_left_cancels_and_releases(tmp_path, way):
+    seen = []
+
+    def script(conversation):
+        give(conversation, ("1.2.5", object_of("1.2.5")))
+        seen.append(word(read_message(conversation)[0], 0x0100))
+        # One that has crossed the C-CANCEL.
+        seen.extend(give(conversation, ("1.2.6", object_of("1.2.6"))))
+        conversation.send(last(0xFE00, completed=1))
+        seen.append(conversation.read_pdu()[0])
+        conversation.send(RELEASE_RP)
+
+    with retrieved_from(script) as port, leaving_nothing():
+        each = dicomloom.retrieve_each(node(port), tmp_path, KEYS, method="get")
+        assert next(each).SOPInstanceUID == "1.2.5"
+        each.close()
+    assert seen == [C_CANCEL, 0xA700, 5]
+    assert names(tmp_path) == ["1.2.5.dcm"]
+
+
+def test_a_peer_that_does_not_heed_a_cancel(tmp_path, monkeypatch):
+    monkeypatch.setattr("dicomloom.network.retrieval._DRAIN", 0.3)
+    seen = []
+
+    def script(conversation):
+        for number in range(10_000):
+            give(conversation, (f"1.2.5.{number}", object_of("1.2.5")))
+        seen.append("never cut off")
+
+    with retrieved_from(script) as port, leaving_nothing():
+        each = dicomloom.retrieve_each(node(port), tmp_path, KEYS, method="get")
+        next(each)
+        each.close()
+    assert (seen, names(tmp_path)) == ([], ["1.2.5.0.dcm"])
 
 
 RETRIEVE = (

@@ -55,7 +55,7 @@ def fit_name(value: str | None) -> str:
 
 
 def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
 
 
 class Layout:
@@ -112,11 +112,11 @@ class Layout:
         name = "".join(
             text + ("" if field is None else fit_name(values.get(field))) for text, field in part
         )
-        if len(name.encode("utf-8", "surrogateescape")) <= _LONGEST_NAME:
+        if len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME:
             return name
         stem, ending = _apart(name)
         room = _LONGEST_NAME - len(ending) - 9
-        return f"{stem.encode()[:room].decode('utf-8', 'ignore')}-{_hash(name)}{ending}"
+        return f"{stem.encode('utf-8', 'surrogatepass')[:room].decode('utf-8', 'ignore')}-{_hash(name)}{ending}"
 
 
 def _apart(name: str) -> tuple[str, str]:

@@ -73,6 +73,7 @@ class _Request:
         self._field = commands.C_GET
         self._status: int | None = None
         self._comment = ""
+        self.is_cancelled = self.is_storing = False
 
     def send(self, identifier: Dataset, **more: str) -> None:
         """Send it."""
@@ -153,6 +154,7 @@ class _Request:
 
     def cancel(self) -> None:
         """Send a C-CANCEL (PS3.7 9.3.3.3), and wait a little for the end; no more is taken."""
+        self.is_cancelled = True
         if self.is_answered:
             return
         try:
@@ -192,13 +194,21 @@ class Unheeded(Exception):
 def _cancelling(request: _Request) -> Iterator[None]:
     """Cancel a request whose block is left before its end by whoever asked for it.
 
-    After another exception the association is aborted, which ends the request too.
+    Where that is an iterator's `close`, and the peer heeds it, the association goes on; otherwise,
+    and after another exception, it is aborted, which ends the request too.
     """
     try:
         yield
-    except (GeneratorExit, KeyboardInterrupt, WriteError):
-        with contextlib.suppress(Unheeded):
+    except GeneratorExit:
+        try:
             request.cancel()
+        except Unheeded:
+            raise GeneratorExit from None
+    except (KeyboardInterrupt, WriteError):
+        # In the midst of an object there is no next message: an abort is all that can be said.
+        if not request.is_storing:
+            with contextlib.suppress(Unheeded):
+                request.cancel()
         raise
 
 
@@ -229,6 +239,8 @@ def get(node: Node, errand: Errand, folder: Folder, tally: Tally) -> Iterator[Ar
                 with _cancelling(request):
                     request.send(identifier)
                     yield from getter.run(request)
+                if request.is_cancelled:
+                    return
                 request.check()
 
 
@@ -276,11 +288,11 @@ class _Getter:
             if commands.integer(message.command, "CommandField") != commands.C_STORE:
                 request.response(message)
                 continue
-            arrived = self._store(message)
+            arrived = self._store(message, request)
             if arrived is not None:
                 yield arrived
 
-    def _store(self, message: Message) -> Arrived | None:
+    def _store(self, message: Message, request: _Request) -> Arrived | None:
         command, node = message.command, self._node
         uid = commands.text(command, "AffectedSOPInstanceUID")
         context = self._contexts.get(message.context_id)
@@ -290,21 +302,24 @@ class _Getter:
                 node=str(node),
             )
         try:
+            request.is_storing = True
             arrival = take(message, context, self._folder, node.ae_title, node.calling_ae_title)
         except Refusal as refusal:
-            self._refuse(message, uid, refusal)
+            self._refuse(message, request, uid, refusal)
             if isinstance(refusal.__cause__, OSError):
                 raise as_write_error(refusal.__cause__, self._folder) from refusal
             return None
         except OSError as error:
             if isinstance(error, NetworkError):
                 raise
-            self._refuse(message, uid, Refusal(CANNOT_UNDERSTAND, "it cannot be written"))
+            self._refuse(message, request, uid, Refusal(CANNOT_UNDERSTAND, "it cannot be written"))
             raise as_write_error(error, self._folder) from error
+        request.is_storing = False
         self._messages.send(message.context_id, commands.response_to(command, SUCCESS))
         return self._tally.arrived(arrival)
 
-    def _refuse(self, message: Message, uid: str, refusal: Refusal) -> None:
+    def _refuse(self, message: Message, request: _Request, uid: str, refusal: Refusal) -> None:
+        request.is_storing = False
         shown = words.printable(uid, 64)
         self._tally.refused(shown, refusal.status, refusal.comment)
         comment = refusal.comment.encode("ascii", "replace").decode()
@@ -343,6 +358,8 @@ def move(node: Node, errand: Errand, reception: Reception, tally: Tally) -> Iter
             with _cancelling(request):
                 request.send(identifier, MoveDestination=node.calling_ae_title)
                 yield from _moving(request, reception, tally)
+            if request.is_cancelled:
+                return
             try:
                 request.check()
             except StatusError as error:
