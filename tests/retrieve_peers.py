@@ -151,6 +151,18 @@ def object_of(uid, pixels=b"\0\1" * 50, study=STUDY, series="1.2.4", **more):
     return made + element(0x7FE00010, "OW", pixels)
 
 
+def data_sets(*uids):
+    """The same as pydicom has them."""
+    made = []
+    for uid in uids:
+        data = BytesIO(object_of(uid))
+        made.append(pydicom.filereader.read_dataset(data, False, True))
+        made[-1].file_meta = pydicom.dataset.FileMetaDataset()
+        made[-1].file_meta.TransferSyntaxUID = EXPLICIT_LE
+        made[-1].set_original_encoding(False, True)
+    return made
+
+
 def _pad(text):
     data = text.encode()
     return data + b" " * (len(data) % 2)

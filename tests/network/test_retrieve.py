@@ -11,7 +11,7 @@ from dicomloom import Node, retrieve, retrieve_each
 from dicomloom.network import direct, retrieval
 from find_peers import TEST_FILES, objects
 from network_peers import free_port
-from retrieve_peers import CT, dcmtk, object_of, orthancs, ours, pynetdicom_scp, pynetdicoms
+from retrieve_peers import CT, data_sets, dcmtk, orthancs, ours, pynetdicom_scp, pynetdicoms
 from support import EXPLICIT_LE
 
 PEERS = {"dcmqrscp": dcmtk, "orthanc": orthancs, "pynetdicom": pynetdicoms, "ours": ours}
@@ -196,17 +196,6 @@ def test_objects_that_a_pattern_gives_one_name(encoded, tmp_path):
     assert report.complete
     assert len({one.path for one in report.arrived}) == len(files(tmp_path)) == len(held)
     assert {path.parent.name for path in files(tmp_path)} == {"all"}
-
-
-def data_sets(*uids):
-    made = []
-    for uid in uids:
-        data = pydicom.filebase.DicomBytesIO(object_of(uid))
-        made.append(pydicom.filereader.read_dataset(data, False, True))
-        made[-1].file_meta = pydicom.dataset.FileMetaDataset()
-        made[-1].file_meta.TransferSyntaxUID = EXPLICIT_LE
-        made[-1].set_original_encoding(False, True)
-    return made
 
 
 def test_auto_takes_the_other_way_where_there_is_no_c_get(tmp_path):

@@ -21,7 +21,8 @@ EPILOG = (
     + """
 C-FIND tells what matches; C-GET brings it, or C-MOVE to a port of our own: there the node has to
 know our AE title (--calling-ae) by the address and port of --listen. What failed or is missing is
-told on stderr; --json prints a line on stdout for each object.
+told on stderr; --json prints a line on stdout for each object: {"event": "arrived", ...}, "failed",
+"missing", "unexpected" (not asked for) or "warned".
 
 exit codes: 0 all that matches is in DIR; 1 something failed or is missing, or nothing matches;
 2 usage; 40 DIR cannot be written; 60 to 67 the network, as of dicomloom echo: 66 is a status other
@@ -144,11 +145,11 @@ def _tell(report: RetrieveReport, *, as_json: bool) -> None:
         sys.stderr.write(
             f"{failed.SOPInstanceUID}: {who}: status 0x{failed.status:04X}, {failed.reason}\n"
         )
-    for outcome, uids in (("missing", report.missing), ("unexpected", report.unexpected)):
+    for event, uids in (("missing", report.missing), ("unexpected", report.unexpected)):
         for uid in uids:
             if as_json:
-                _print_json(outcome, SOPInstanceUID=uid)
-            sys.stderr.write(f"{uid}: {outcome}\n")
+                _print_json(event, SOPInstanceUID=uid)
+            sys.stderr.write(f"{uid}: {event}\n")
     for remark in report.warned:
         if as_json:
             _print_json("warned", **remark._asdict())
@@ -189,7 +190,7 @@ def _shown(words: tuple[str, ...]) -> Iterator[str]:
     return (printable(word) for word in words)
 
 
-def _print_json(outcome: str, **what: object) -> None:
+def _print_json(event: str, **what: object) -> None:
     import json
 
-    sys.stdout.write(json.dumps({"outcome": outcome, **what}) + "\n")
+    sys.stdout.write(json.dumps({"event": event, **what}) + "\n")

@@ -112,11 +112,12 @@ class Layout:
         name = "".join(
             text + ("" if field is None else fit_name(values.get(field))) for text, field in part
         )
-        if len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME:
+        if len(os.fsencode(name)) <= _LONGEST_NAME:
             return name
         stem, ending = _apart(name)
         room = _LONGEST_NAME - len(ending) - 9
-        return f"{stem.encode('utf-8', 'surrogatepass')[:room].decode('utf-8', 'ignore')}-{_hash(name)}{ending}"
+        cut = os.fsencode(stem)[:room].decode("utf-8", "ignore")  # whole characters
+        return f"{cut}-{_hash(name)}{ending}"
 
 
 def _apart(name: str) -> tuple[str, str]:
