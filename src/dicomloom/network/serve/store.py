@@ -12,6 +12,7 @@ from dicomloom.errors import DicomloomError, LimitError
 from dicomloom.files import EagerFile
 from dicomloom.index.read import read_tags
 from dicomloom.network import command as commands
+from dicomloom.network.messages import Message
 from dicomloom.network.serve.contexts import is_storage
 from dicomloom.network.serve.places import Stored
 from dicomloom.network.serve.refusal import Refusal
@@ -19,6 +20,7 @@ from dicomloom.network.serve.services import (
     CANNOT_UNDERSTAND,
     SUCCESS,
     WRONG_CLASS,
+    Context,
     Request,
     Service,
 )
@@ -118,36 +120,72 @@ class Storage(Service):
 
     def store(self, request: Request) -> None:
         """Take one object."""
-        context, uid = request.context, request.text("AffectedSOPInstanceUID")
-        if request.text("AffectedSOPClassUID") != context.abstract_syntax:
-            raise Refusal(WRONG_CLASS, "the presentation context is of another SOP class")
-        if not commands.has_data_set(request.command):
-            raise Refusal(request.cannot, "the data set is missing")
         if self._min_free and _free(self._place.folder) < self._min_free:
             raise Refusal(OUT_OF_RESOURCES, "the disk is as full as it may be")
-        source, receiver = request.acceptor.node.ae_title, request.acceptor.listener.terms.ae_title
-        try:
-            receiving = self._place.open(
-                context.abstract_syntax, uid, context.transfer_syntax, source, receiver
-            )
-            try:
-                size = request.message.write_to(receiving.file.fileno(), self._max_object)
-                _check(receiving.file.fileno(), context.abstract_syntax, uid)
-                stored = receiving.commit()
-            finally:
-                receiving.discard()
-        except LimitError as error:
-            raise Refusal(OUT_OF_RESOURCES, f"more than {self._max_object} bytes") from error
-        except OSError as error:
-            if error.errno in _FULL:
-                raise Refusal(OUT_OF_RESOURCES, "the disk is full") from error
-            raise
-        request.acceptor.received += size
+        arrival = take(
+            request.message,
+            request.context,
+            self._place,
+            request.acceptor.node.ae_title,
+            request.acceptor.listener.terms.ae_title,
+            max_object=self._max_object,
+        )
+        request.acceptor.received += arrival.size
         if self._arrived is not None:
-            syntax = context.transfer_syntax
-            arrival = Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
             self._arrived(arrival)
         request.answer(SUCCESS)
+
+
+def take(
+    message: Message,
+    context: Context,
+    place: Place,
+    source: str,
+    receiver: str,
+    *,
+    max_object: int | None = None,
+) -> Arrival:
+    """Bring the object of a C-STORE request to its place; the answer is the caller's.
+
+    Parameters
+    ----------
+    message : Message
+    context : Context
+        Its presentation context.
+    place : Place
+    source, receiver : str
+        AE titles of the peer and of ourselves.
+    max_object : int or None
+        Bytes of the largest data set that is taken.
+
+    Raises
+    ------
+    Refusal
+        The request is none that can be done, or the disk is full: then an OSError is its cause.
+    OSError
+        The object could not be written for another reason.
+    """
+    uid = commands.text(message.command, "AffectedSOPInstanceUID")
+    if commands.text(message.command, "AffectedSOPClassUID") != context.abstract_syntax:
+        raise Refusal(WRONG_CLASS, "the presentation context is of another SOP class")
+    if not commands.has_data_set(message.command):
+        raise Refusal(CANNOT_UNDERSTAND, "the data set is missing")
+    syntax = context.transfer_syntax
+    try:
+        receiving = place.open(context.abstract_syntax, uid, syntax, source, receiver)
+        try:
+            size = message.write_to(receiving.file.fileno(), max_object)
+            _check(receiving.file.fileno(), context.abstract_syntax, uid)
+            stored = receiving.commit()
+        finally:
+            receiving.discard()
+    except LimitError as error:
+        raise Refusal(OUT_OF_RESOURCES, f"more than {max_object} bytes") from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise Refusal(OUT_OF_RESOURCES, "the disk is full") from error
+        raise
+    return Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
 
 
 def _check(descriptor: int, sop_class: str, sop_instance: str) -> None:
