@@ -365,7 +365,7 @@ def test_four_jobs_at_a_peer_that_takes_two(tmp_path):
 
 
 def test_files_that_change_between_the_look_and_the_sending(tmp_path):
-    (gone, shorter, same) = objects(tmp_path / "in", 3, 5_000_000)
+    (gone, shorter, _) = objects(tmp_path / "in", 3, 5_000_000)
 
     def change(one):
         if one.outcome == "sent" and gone.exists():
