@@ -4,12 +4,15 @@ import json
 
 import pytest
 from pydicom import Dataset
-from pynetdicom import AE, build_context
 
 import dicomloom
+from dicomloom.network.command import N_CREATE, N_GET, N_SET
+from dicomloom.network.datasets import read_data_set, write_data_set
 from dicomloom.network.mpps import PerformedProcedureStep
 from find_peers import WORKLIST, findscu, save_steps, step
-from serve_peers import serving
+from network_peers import p_data
+from serve_peers import Raw, command_set, serving, ui, us
+from support import IMPLICIT_LE, element
 
 MPPS, RETRIEVE = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
 
@@ -52,43 +55,48 @@ def test_a_step_from_beginning_to_end(server, tmp_path):
     assert kept["00100020"]["Value"] == ["P2"]
 
 
+def ask(raw, field, uid, data=None, *, context=1, more=()):
+    """Send a request on an instance; returns its response. N-CREATE has Affected, not Requested."""
+    creates = field == N_CREATE
+    sop_class = MPPS if context == 1 else RETRIEVE
+    instance = [ui(0x1000 if creates else 0x1001, uid)] if uid else []
+    parts = [ui(2 if creates else 3, sop_class), us(0x100, field), us(0x110, 1)]
+    kind = us(0x800, 0x101 if data is None else 1)
+    raw.send(p_data(command_set(*parts, kind, *instance, *more), context))
+    if data is not None:
+        raw.send_data(write_data_set(data, True), context)
+    return raw.response()
+
+
 def test_statuses_of_what_may_not_be_done(server):
-    entity = AE("CAMERA1")
-    contexts = [build_context(MPPS), build_context(RETRIEVE)]
-    association = entity.associate("127.0.0.1", server.port, contexts)
-    assert association.is_established
-    begun = begin()
-    status, _ = association.send_n_create(begun, MPPS, "1.2.3.4")
-    assert status.Status == 0
-    status, _ = association.send_n_create(begun, MPPS, "1.2.3.4")
-    assert status.Status == 0x0111
-    lacking = Dataset()
+    begun, lacking, end, series = begin(), Dataset(), Dataset(), Dataset()
     lacking.PatientID = "P1"
-    status, _ = association.send_n_create(lacking, MPPS, "1.2.3.5")
-    assert status.Status == 0x0120
-    status, _ = association.send_n_set(begun, MPPS, "1.2.3.6")
-    assert status.Status == 0x0112
-    status, found = association.send_n_get([0x00400252, 0x00100020], RETRIEVE, "1.2.3.4")
-    assert status.Status == 0
-    assert (found.PerformedProcedureStepStatus, found.PatientID) == ("IN PROGRESS", "P1")
-    assert len(found) == 2
-    status, _ = association.send_n_get([], RETRIEVE, "1.2.3.9")
-    assert status.Status == 0x0112
-    end = Dataset()
-    end.PerformedProcedureStepStatus = "DISCONTINUED"
-    end.PerformedProcedureStepEndDate, end.PerformedProcedureStepEndTime = "20260101", "1010"
-    series = Dataset()
     series.PerformingPhysicianName = series.OperatorsName = series.SeriesDescription = ""
     series.ProtocolName, series.SeriesInstanceUID, series.RetrieveAETitle = "Photo", "1.2.3.1", ""
     series.ReferencedImageSequence = series.ReferencedNonImageCompositeSOPInstanceSequence = []
     end.PerformedSeriesSequence = [series]
-    status, _ = association.send_n_set(end, MPPS, "1.2.3.4")
-    assert status.Status == 0
-    status, _ = association.send_n_set(end, MPPS, "1.2.3.4")
-    assert (status.Status, status.ErrorID) == (0x0110, 0xA710)
-    status, _ = association.send_n_create(begun, MPPS)
-    assert status.Status == 0
-    association.release()
+    end.PerformedProcedureStepStatus = "DISCONTINUED"
+    end.PerformedProcedureStepEndDate, end.PerformedProcedureStepEndTime = "20260101", "1010"
+    with Raw(server.port) as raw:
+        raw.associate((1, MPPS, [IMPLICIT_LE]), (3, RETRIEVE, [IMPLICIT_LE]))
+        assert ask(raw, N_CREATE, "1.2.3.4", begun)[0x0900] == 0
+        assert ask(raw, N_CREATE, "1.2.3.4", begun)[0x0900] == 0x0111
+        assert ask(raw, N_CREATE, "1.2.3.5", lacking)[0x0900] == 0x0120
+        assert ask(raw, N_SET, "1.2.3.6", begun)[0x0900] == 0x0112
+        wanted = element(0x1005, None, b"\x40\0\x52\2" + b"\x10\0\x20\0")
+        assert ask(raw, N_GET, "1.2.3.4", context=3, more=[wanted])[0x0900] == 0
+        found, _ = read_data_set(raw.read_pdu()[12:], True)
+        assert (found.PerformedProcedureStepStatus, found.PatientID) == ("IN PROGRESS", "P1")
+        assert len(found) == 2
+        assert ask(raw, N_GET, "1.2.3.9", context=3)[0x0900] == 0x0112
+        assert ask(raw, N_SET, "1.2.3.4", end)[0x0900] == 0
+        again = ask(raw, N_SET, "1.2.3.4", end)
+        assert (again[0x0900], again[0x0903]) == (0x0110, 0xA710)
+        made = ask(raw, N_CREATE, "", begun)  # a UID of ours (PS3.7 10.1.5.1.4)
+        assert made[0x0900] == 0
+        assert made[0x1000].startswith(b"2.25.")
+        assert ask(raw, N_SET, "1.2.3.4", end, context=3)[0x0900] == 0x0211
+        assert raw.release() == 6
 
 
 def begin():
