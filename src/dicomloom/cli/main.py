@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "echo": ("echo", "ask a node whether it is there (C-ECHO)"),
     "send": ("send", "send objects to a node (C-STORE)"),
     "find": ("find", "ask a node for patients, studies, series, instances (C-FIND)"),
+    "retrieve": ("retrieve", "bring studies, series, instances from a node (C-GET, C-MOVE)"),
     "worklist": ("worklist", "ask a node for scheduled procedure steps (Modality Worklist)"),
     "mpps": ("mpps", "tell a node what is being done (Modality Performed Procedure Step)"),
     "commit": ("commit", "ask a node to promise that it keeps objects (storage commitment)"),

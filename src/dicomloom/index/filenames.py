@@ -99,7 +99,7 @@ def _arrow(path: str) -> Iterator[tuple[str, str]]:
     if path.lower().endswith(".parquet"):
         batches = pq.ParquetFile(path).iter_batches(_ROWS, columns=columns)
     else:
-        batches = pa.ipc.open_file(path)
-        batches = (batches.get_batch(i).select(columns) for i in range(batches.num_record_batches))
+        file = pa.ipc.open_file(path)
+        batches = (file.get_batch(i).select(columns) for i in range(file.num_record_batches))
     for batch in batches:
         yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)

@@ -314,6 +314,8 @@ class OpenAssociation:
     def exchanging(self, operation: str) -> Iterator[Messages]:
         """Take the messages from the engine for the block, and name what is being done.
 
+        A data set that goes through the engine is in memory; the direct way holds none.
+
         Raises
         ------
         NetworkError
@@ -355,8 +357,11 @@ class OpenAssociation:
             raise self._broken()
         return answer
 
-    def limit_data_sets(self, size: int) -> None:
-        """Refuse data sets of more than `size` bytes in a message, instead of 64 MiB."""
+    def limit_data_sets(self, size: int | None) -> None:
+        """Refuse data sets of more than `size` bytes in a message, instead of 64 MiB; None: none.
+
+        It holds for what the engine puts together, not for `exchanging` past it.
+        """
         self._wire.largest_data_set = size
 
     def release(self) -> None:

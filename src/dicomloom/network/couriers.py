@@ -13,7 +13,6 @@ from itertools import chain
 
 from dicomloom.errors import (
     AssociationRejected,
-    DicomloomError,
     NetworkError,
     NoAcceptedContext,
     NodeError,
@@ -23,9 +22,9 @@ from dicomloom.network import words
 from dicomloom.network.association import OpenAssociation, associate
 from dicomloom.network.journal import Journal
 from dicomloom.network.node import Node
-from dicomloom.network.outgoing import Outgoing, Proposal, Selection, proposals
+from dicomloom.network.outgoing import Choice, Outgoing, Proposal, proposals
 from dicomloom.network.send import FAILED, SENT, WARNED, SendOptions, Sent
-from dicomloom.network.storing import Interrupted, NoContext, Stored, Storer
+from dicomloom.network.storing import Interrupted, Stored, Storer, Unfit
 from dicomloom.network.wire import timed_out
 
 _LOGGER = logging.getLogger("dicomloom.network")
@@ -64,7 +63,15 @@ class _Pool:
 
 
 class Errand:
-    """All objects of a selection, to one node.
+    """All objects of a choice, to one node.
+
+    Parameters
+    ----------
+    node : Node
+    selection : Choice
+    options : SendOptions
+    originator : (str, int), optional
+        AE title and message ID of the C-MOVE request that this belongs to.
 
     Attributes
     ----------
@@ -72,8 +79,15 @@ class Errand:
         How many the report says were sent before.
     """
 
-    def __init__(self, node: Node, selection: Selection, options: SendOptions) -> None:
+    def __init__(
+        self,
+        node: Node,
+        selection: Choice,
+        options: SendOptions,
+        originator: tuple[str, int] | None = None,
+    ) -> None:
         self._node, self._selection, self._options = node, selection, options
+        self._originator = originator
         self.skipped = 0
         self._journal: Journal | None = None
         self._tried = False
@@ -112,7 +126,8 @@ class Errand:
             if first.fault:
                 yield _unfit(first, first.fault, "ReadError")  # no association for that
                 continue
-            crew = _Crew(self._node, self._options, contexts, _Pool(chain([first], items)))
+            pool = _Pool(chain([first], items))
+            crew = _Crew(self._node, self._options, contexts, pool, self._originator)
             yield from crew.run()
             failure = crew.failure
             if failure is not None and not (self._tried or crew.opened):
@@ -127,9 +142,15 @@ class _Crew:
     """Couriers with the same contexts, who share a pool."""
 
     def __init__(
-        self, node: Node, options: SendOptions, contexts: list[Proposal], pool: _Pool
+        self,
+        node: Node,
+        options: SendOptions,
+        contexts: list[Proposal],
+        pool: _Pool,
+        originator: tuple[str, int] | None,
     ) -> None:
         self.node, self.options, self.contexts, self.pool = node, options, contexts, pool
+        self.originator = originator
         self.outcomes: deque[Sent] = deque()
         self.stop = threading.Event()
         self.ended = threading.Event()
@@ -246,6 +267,7 @@ class _Courier(threading.Thread):
                 str(self._node),
                 self._node.wait("dimse"),
                 transcode=self._options.transcode,
+                originator=self._crew.originator,
             )
             while self._has_item():
                 assert self._item is not None
@@ -260,18 +282,13 @@ class _Courier(threading.Thread):
         """Send an object; None where it should be tried again."""
         try:
             stored = storer.store(item)
-        except NoContext as error:
-            known = f"the peer takes neither {error} nor an uncompressed transfer syntax for it"
-            return _unfit(item, known, "NoAcceptedContext", self._attempts)
+        except Unfit as error:
+            return _unfit(item, str(error), error.error, self._attempts)
         except TimeoutError as error:
             if isinstance(error, NetworkError):
                 raise
             limit, hint = self._node.wait("dimse"), words.SILENT_HINT
             raise timed_out(self._node, "dimse", limit, "no answer to C-STORE", hint) from error
-        except (Interrupted, NetworkError):
-            raise
-        except (DicomloomError, OSError) as error:
-            return _unfit(item, str(error), type(error).__name__, self._attempts)
         again = is_worth_another_try(stored.status) and self._attempts <= self._options.retries
         return None if again else _outcome(item, stored, self._attempts)
 
@@ -299,10 +316,15 @@ def _unfit(item: Outgoing, reason: str, error: str, attempts: int = 0) -> Sent:
     )
 
 
-def _outcome(item: Outgoing, stored: Stored, attempts: int) -> Sent:
+def outcome_of(status: int) -> str:
+    """Return what a C-STORE status says became of an object: sent, warned or failed."""
     # PS3.7 C.1: warnings are 0001, 0107, 0116 and Bxxx.
-    warning = stored.status in (0x0001, 0x0107, 0x0116) or stored.status & 0xF000 == 0xB000
-    outcome = SENT if stored.status == 0 else WARNED if warning else FAILED
+    warning = status in (0x0001, 0x0107, 0x0116) or status & 0xF000 == 0xB000
+    return SENT if status == 0 else WARNED if warning else FAILED
+
+
+def _outcome(item: Outgoing, stored: Stored, attempts: int) -> Sent:
+    outcome = outcome_of(stored.status)
     return Sent(
         outcome,
         item.path,

@@ -170,6 +170,7 @@ class DirectMessages:
         # 0: the peer takes any length (PS3.8 D.1.1).
         self._most = min(engine.dimse.maximum_pdu_size or _LARGEST_PDU, _LARGEST_PDU)
         self._before: _Arriving | None = None
+        self._queued = EngineMessages(engine)
         self._has_wire = True
 
     def send(self, context_id: int, command: Command, data: bytes | Stretch | None = None) -> None:
@@ -190,6 +191,10 @@ class DirectMessages:
         before, self._before = self._before, None
         if before is not None:
             before.skip()
+        # What came before the engine let go of the wire.
+        dimse = self._engine.dimse
+        if dimse.cancel_req or not dimse.msg_queue.empty():
+            return self._queued.receive(0)
         with self._guarded():
             arrival = self._fragments.arrive(seconds)
             if arrival == NOTHING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from dicomloom.frames.syntaxes import EXPLICIT_LE, IMPLICIT_LE
 from dicomloom.index.scan import Scan, StrPath, scan
@@ -48,6 +48,16 @@ class Outgoing(NamedTuple):
     def pair(self) -> Pair:
         """SOP class and transfer syntax, what a presentation context is proposed for."""
         return self.sop_class, self.transfer_syntax
+
+
+class Choice(Protocol):
+    """Objects that are to be sent; they may be looked over more than once."""
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        """Give all of them."""
+
+    def pairs(self) -> set[Pair]:
+        """Return what SOP classes in which transfer syntaxes there are."""
 
 
 class Selection:

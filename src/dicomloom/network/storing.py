@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from dicomloom._native.frames import Header, read_header
@@ -41,11 +41,17 @@ class Stored(NamedTuple):
 
 
 class Unfit(Exception):
-    """An object that cannot be sent over this association; nothing of it was."""
+    """An object that cannot be sent over this association; nothing of it was.
 
+    Attributes
+    ----------
+    error : str
+        The class of `dicomloom.errors` that fits.
+    """
 
-class NoContext(Unfit):
-    """The peer takes it neither as it is nor uncompressed."""
+    def __init__(self, reason: str, error: str) -> None:
+        super().__init__(reason)
+        self.error = error
 
 
 def encoding_of(header: Header) -> str:
@@ -106,41 +112,44 @@ class Storer:
 
         Raises
         ------
-        NoContext
-            The peer does not take it.
-        DicomloomError, OSError
-            Its file cannot be read, or not be transcoded. Nothing was sent, but where the
-            exception is an `Interrupted`.
+        Unfit
+            The peer does not take it, or its file cannot be read or transcoded. Nothing was sent.
+        Interrupted
+            Its file cannot be read to the end. A part was sent: abort the association.
         Ended, ProtocolError
             The association is over, or has to be.
         TimeoutError
             There was no answer.
         """
-        with _opened(item.path) as descriptor:
-            header = read_header(descriptor)
-            syntax = encoding_of(header)
-            number = self._contexts.get((item.sop_class, syntax))
-            if number is not None:
-                stretch = Stretch(descriptor, header.data_set, header.size)
-                return self._send(item, number, syntax, stretch)
-        return self._transcoded(item, syntax)
+        with contextlib.ExitStack() as stack:
+            try:
+                number, syntax, data = self._prepared(item, stack)
+            except (DicomloomError, OSError) as error:
+                raise Unfit(str(error), type(error).__name__) from error
+            return self._send(item, number, syntax, data)
 
-    def _transcoded(self, item: Outgoing, syntax: str) -> Stored:
+    def _prepared(self, item: Outgoing, stack: contextlib.ExitStack) -> tuple[int, str, Stretch]:
+        """Return context, transfer syntax and data set of what is to be sent."""
+        syntax, data = _opened(item.path, stack)
+        number = self._contexts.get((item.sop_class, syntax))
+        if number is not None:
+            return number, syntax, data
         for other in (EXPLICIT_LE, IMPLICIT_LE):
             number = self._contexts.get((item.sop_class, other))
             if number is not None and self._transcode:
                 break
         else:
-            raise NoContext(syntax)
+            raise Unfit(
+                f"the peer takes neither {name_of(syntax)} nor an uncompressed transfer syntax "
+                "for it",
+                "NoAcceptedContext",
+            )
         from dicomloom.frames.transcode import transcode
 
-        with tempfile.TemporaryDirectory(prefix="dicomloom-", dir=self._folder) as folder:
-            path = os.path.join(folder, "object.dcm")
-            transcode(item.path, path, other, workers=1)
-            with _opened(path) as descriptor:
-                header = read_header(descriptor)
-                stretch = Stretch(descriptor, header.data_set, header.size)
-                return self._send(item, number, other, stretch)
+        made = tempfile.TemporaryDirectory(prefix="dicomloom-", dir=self._folder)
+        path = os.path.join(stack.enter_context(made), "object.dcm")
+        transcode(item.path, path, other, workers=1)
+        return number, other, _opened(path, stack)[1]
 
     def _send(self, item: Outgoing, number: int, syntax: str, data: Stretch) -> Stored:
         self._last = self._last % _LAST_MESSAGE_ID + 1
@@ -194,13 +203,19 @@ def _name(command: Command) -> str:
     return f"{commands.name_of(command)} {kind}"
 
 
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
+def name_of(syntax: str) -> str:
+    """Return the keyword of a transfer syntax, or its UID where it has none."""
+    from pydicom.uid import UID
+
+    return UID(syntax).keyword or syntax
+
+
+def _opened(path: str, stack: contextlib.ExitStack) -> tuple[str, Stretch]:
+    """Open a file for as long as the stack says; its transfer syntax and its data set."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise ReadError(f"cannot read: {error.strerror}", path=path) from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    stack.callback(os.close, descriptor)
+    header = read_header(descriptor)
+    return encoding_of(header), Stretch(descriptor, header.data_set, header.size)

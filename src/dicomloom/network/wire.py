@@ -186,7 +186,6 @@ class Wire(AssociationSocket):
         self._message = 0
         self._deadline = 0.0
         self._is_taken = False
-        self._handover = 0.0
         self._parked, self._returned = threading.Event(), threading.Event()
         super().__init__(assoc, address=AddressInformation("127.0.0.1", 0))
 
@@ -206,7 +205,8 @@ class Wire(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether there is something to read, or the end; any number of descriptors will do."""
-        if self._is_taken and not self._is_within_message:
+        # Not within a message: the fragments it has would be missed.
+        if self._is_taken and self.assoc.dimse.message is None:
             self._parked.set()
             self._returned.wait(_PARKED)
             return False
@@ -214,11 +214,6 @@ class Wire(AssociationSocket):
         if connection is None or not self._is_connected:
             return False
         return self._is_ready(connection)
-
-    @property
-    def _is_within_message(self) -> bool:
-        """Whether the engine, which has a part of a message, is to read the rest."""
-        return self.assoc.dimse.message is not None and time.monotonic() < self._handover
 
     def _is_ready(self, connection: socket.socket) -> bool:
         if self.assoc.dimse.msg_queue.qsize() >= _MOST_WAITING:
@@ -414,19 +409,22 @@ class Wire(AssociationSocket):
             evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
 
     def take(self) -> bool:
-        """Take the connection from the reactor; False where that has ended.
+        """Take the connection from the reactor; False where that has ended, or cannot let go.
 
         From then on it is the caller's to read and write, until `give_back`.
         """
         self._parked.clear()
         self._returned.clear()
-        self._handover = time.monotonic() + self.limit
         self._is_taken = True
-        # The reactor may be within a PDU or a message: it tells when it asks for the next one.
+        until = time.monotonic() + self.limit
+        # The reactor may be within a message: it tells when it asks for the next one.
         while not self._parked.wait(0.01):
-            if not self.assoc.dul.is_alive():
-                self._is_taken = False
-                return False
+            if time.monotonic() > until:
+                self.blame_slow("the peer began a message and did not send the rest")
+            elif self.assoc.dul.is_alive():
+                continue
+            self._is_taken = False
+            return False
         return True
 
     def take_ahead(self) -> bytes:

@@ -39,6 +39,9 @@ _NO_SUCH_INSTANCE, _NO_SUCH_ACTION, _MISSING_ATTRIBUTE = 0x0112, 0x0123, 0x0120
 _INVALID_VALUE, _OUT_OF_RESOURCES = 0x0106, 0x0213
 # Seconds from one try to the next; after the last the result is given up.
 _RETRIES = (1.0, 10.0, 60.0, 600.0, 3600.0)
+# Seconds for each step of a node that is told.
+_PATIENCE = 10.0
+# Bytes of a request: some 50,000 references.
 _LARGEST_REQUEST = 8 << 20
 # Requests that wait; what is older than a week at a start is forgotten.
 _MOST_WAITING = 10_000
@@ -169,14 +172,17 @@ class Commitment(Service):
 
     def _report(self, node: Node, transaction: _Transaction) -> int | None:
         """Tell the result over an association of ours; None where that fails."""
-        ours = node.replace(calling_ae_title=self._ae_title)
+        # Whoever closes the server waits for this, and there are more tries.
+        steps = dict.fromkeys(("connect_timeout", "acse_timeout", "dimse_timeout"))
+        limit = min(node.timeout, _PATIENCE)
+        ours = node.replace(calling_ae_title=self._ae_title, timeout=limit, **steps)
         try:
             with associate(ours, [(PUSH_MODEL, DECODED)], as_scp=[PUSH_MODEL]) as association:
                 number, _, syntax = association.contexts[0]
                 with association.exchanging("N-EVENT-REPORT") as messages:
                     command, data = self._result(transaction, syntax)
                     messages.send(number, command | {"MessageID": 1}, data)
-                    answer = messages.receive(node.wait("dimse"))
+                    answer = messages.receive(limit)
         except (DicomloomError, OSError) as error:
             _LOGGER.warning("storage commitment: %s", error)
             return None

@@ -5,28 +5,29 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
+from dicomloom.errors import NetworkError, ProtocolError
 from dicomloom.network import command as commands
-from dicomloom.network.association import associate
+from dicomloom.network.couriers import Errand, outcome_of
 from dicomloom.network.datasets import write_data_set
 from dicomloom.network.messages import Ended
 from dicomloom.network.node import Node
+from dicomloom.network.outgoing import Outgoing, Pair
+from dicomloom.network.send import FAILED, SENT, WARNED, SendOptions
 from dicomloom.network.serve.catalog import Held
 from dicomloom.network.serve.contexts import IMPLICIT
 from dicomloom.network.serve.finding import level_of
 from dicomloom.network.serve.holdings import Holdings
-from dicomloom.network.serve.outlet import NOT_SENT, Outlet
 from dicomloom.network.serve.refusal import Refusal
-from dicomloom.network.serve.services import CANCELLED, PENDING, SUCCESS, Context, Request, Service
+from dicomloom.network.serve.services import CANCELLED, PENDING, SUCCESS, Request, Service
+from dicomloom.network.storing import Storer, Unfit
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 MOVE_MODELS = ("1.2.840.10008.5.1.4.1.2.1.2", "1.2.840.10008.5.1.4.1.2.2.2")
 GET_MODELS = ("1.2.840.10008.5.1.4.1.2.1.3", "1.2.840.10008.5.1.4.1.2.2.3")
 # PS3.4 C.4.2.1.5 and C.4.3.1.4.
 _UNKNOWN_DESTINATION, _NOTHING_SENT, _SOME_FAILED = 0xA801, 0xA702, 0xB000
-# PS3.8 9.3.2.2: context IDs are odd numbers of a byte.
-_MOST_CONTEXTS = 128
 # Those of a final response: UI has 16 bits for its length in Explicit VR.
 _MOST_NAMED = 900
 
@@ -48,6 +49,23 @@ def _asking() -> Iterator[None]:
         raise _Over(error) from error
 
 
+class _Choice:
+    """The objects that are asked for, as what is to be sent."""
+
+    def __init__(self, find: Callable[[], Iterator[Held]]) -> None:
+        self._find = find
+        counts = Counter((one.sop_class_uid, one.transfer_syntax) for one in find())
+        self.total = sum(counts.values())
+        self._pairs = set(counts)
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        for one in self._find():
+            yield Outgoing(one.path, one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax)
+
+    def pairs(self) -> set[Pair]:
+        return self._pairs
+
+
 class _Progress:
     """The counts of a retrieval, and the responses that tell them."""
 
@@ -56,17 +74,17 @@ class _Progress:
         self.completed = self.failed = self.warned = 0
         self.lost: list[str] = []
 
-    def count(self, held: Held, status: int) -> None:
-        """Note the status of one sub-operation."""
+    def count(self, sop_instance: str, outcome: str) -> None:
+        """Note what became of one sub-operation."""
         self.left = max(self.left - 1, 0)
-        if status == SUCCESS:
+        if outcome == SENT:
             self.completed += 1
-        elif status >> 12 == 0xB:
+        elif outcome == WARNED:
             self.warned += 1
         else:
             self.failed += 1
             if len(self.lost) < _MOST_NAMED:
-                self.lost.append(held.sop_instance_uid)
+                self.lost.append(sop_instance)
 
     @property
     def cancelled(self) -> bool:
@@ -125,36 +143,22 @@ class _Retrieval(Service):
         try:
             self._retrieve(request)
         except _Over as over:
-            raise over.cause from None
+            if isinstance(over.cause, Ended | ProtocolError):
+                raise over.cause from None
+            # A message that was cut off, or an answer that did not come: there is no way on.
+            message = f"a sub-operation failed: {over.cause or 'no answer'}"
+            raise ProtocolError(message) from over.cause
 
     def _retrieve(self, request: Request) -> None:
         raise NotImplementedError
 
-    def _wanted(self, request: Request) -> Callable[[], Iterator[Held]]:
-        """Return what gives the objects that are asked for, as often as it is called."""
+    def _wanted(self, request: Request) -> _Choice:
+        """Return the objects that are asked for."""
         model, identifier = request.context.abstract_syntax, request.data_set()
         level, relational = level_of(identifier), request.acceptor.is_relational(model)
         self._holdings.settle()
         catalog = self._holdings.catalog
-        return lambda: catalog.instances(model, level, identifier, relational=relational)
-
-
-def _send_all(
-    outlet: Outlet, found: Iterator[Held], progress: _Progress, **originator: str | int
-) -> bool:
-    """Send all, with a pending response behind each; returns whether a C-CANCEL ended it."""
-    for held in found:
-        if progress.cancelled:
-            return True
-        try:
-            status = outlet.send(held, **originator)
-        except (Ended, OSError):
-            progress.count(held, NOT_SENT)
-            raise
-        progress.count(held, status)
-        if progress.left:
-            progress.tell()
-    return False
+        return _Choice(lambda: catalog.instances(model, level, identifier, relational=relational))
 
 
 class Gets(_Retrieval):
@@ -167,17 +171,40 @@ class Gets(_Retrieval):
 
     def _retrieve(self, request: Request) -> None:
         wanted = self._wanted(request)
+        progress = _Progress(request, wanted.total)
         acceptor = request.acceptor
-        outlet = Outlet(
+        storer = Storer(
             request.messages,
             acceptor.contexts(ours=True),
+            acceptor.peer,
             acceptor.listener.terms.timeout,
-            request.meanwhile,
+            aside=request.meanwhile,
         )
-        progress = _Progress(request, sum(1 for _ in wanted()))
-        with _asking():
-            cancelled = _send_all(outlet, wanted(), progress)
+        cancelled = False
+        for item in wanted:
+            if progress.cancelled:
+                cancelled = True
+                break
+            progress.count(item.sop_instance, _stored(storer, item))
+            if progress.left:
+                progress.tell()
         progress.finish(cancelled=cancelled)
+
+
+def _stored(storer: Storer, item: Outgoing) -> str:
+    """Send one object, and return what became of it.
+
+    Raises
+    ------
+    _Over
+        The association is over, or has to be.
+    """
+    try:
+        with _asking():
+            return outcome_of(storer.store(item).status)
+    except Unfit as error:
+        _LOGGER.warning("%s cannot be sent: %s", item.path, error)
+    return FAILED
 
 
 class Moves(_Retrieval):
@@ -201,39 +228,23 @@ class Moves(_Retrieval):
         if destination is None:
             raise Refusal(_UNKNOWN_DESTINATION, "the move destination is not known here")
         wanted = self._wanted(request)
-        pairs = Counter((one.sop_class_uid, one.transfer_syntax) for one in wanted())
-        progress = _Progress(request, sum(pairs.values()))
+        progress = _Progress(request, wanted.total)
         node = destination.replace(calling_ae_title=request.acceptor.listener.terms.ae_title)
+        originator = request.acceptor.node.ae_title, commands.integer(request.command, "MessageID")
+        errand = Errand(node, wanted, SendOptions(retries=0), originator)
         cancelled = False
-        if pairs:
-            found = wanted()
-            try:
-                cancelled = self._move(node, pairs, found, progress)
-            except OSError as error:
-                _LOGGER.warning("%s: C-MOVE to %s: %s", request.acceptor.peer, node, error)
-                for held in found:
-                    progress.count(held, NOT_SENT)
+        try:
+            with closing(errand.run()) as outcomes:
+                for sent in outcomes:
+                    progress.count(sent.SOPInstanceUID, sent.outcome)
+                    if progress.cancelled:
+                        cancelled = True
+                        break
+                    if progress.left:
+                        progress.tell()
+        except NetworkError as error:
+            # There was no association: nothing was sent.
+            _LOGGER.warning("%s: C-MOVE to %s: %s", request.acceptor.peer, node, error)
+            for item in wanted:
+                progress.count(item.sop_instance, FAILED)
         progress.finish(cancelled=cancelled)
-
-    def _move(
-        self,
-        node: Node,
-        pairs: Counter[tuple[str, str]],
-        found: Iterator[Held],
-        progress: _Progress,
-    ) -> bool:
-        proposed = [(uid, (syntax,)) for (uid, syntax), _ in pairs.most_common(_MOST_CONTEXTS)]
-        request = progress.request
-        with (
-            associate(node, proposed) as association,
-            association.exchanging("C-STORE") as messages,
-        ):
-            contexts = [Context(*one) for one in association.contexts]
-            outlet = Outlet(messages, contexts, node.wait("dimse"))
-            return _send_all(
-                outlet,
-                found,
-                progress,
-                MoveOriginatorApplicationEntityTitle=request.acceptor.node.ae_title,
-                MoveOriginatorMessageID=commands.integer(request.command, "MessageID"),
-            )
