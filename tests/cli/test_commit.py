@@ -103,7 +103,7 @@ def test_failures(image, tmp_path):
     [
         ([], "PATH ..., or else --resume"),
         (["a.dcm", "--resume", "s"], "PATH ..., or else --resume"),
-        (["a.dcm", "--state", "s", "--resume", "s"], "not allowed with"),
+        (["--state", "s", "--resume", "s"], "takes no --state"),
         (["a.dcm", "--wait", "-1"], "wait"),
         (["a.dcm", "--listen", "here"], "ADDRESS:PORT"),
         (["a.dcm", "--from", "A\\B"], "AE title"),

@@ -38,16 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's arguments."""
     network.add_node(parser)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="objects, and folders of them")
-    parser.add_argument(
-        "--wait",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="seconds to wait for the result, up to 86400 (default: 60)",
-    )
-    parser.add_argument(
-        "--listen", metavar="ADDRESS:PORT", help="where the node may bring the result"
-    )
+    add_asking(parser, "--")
     parser.add_argument(
         "--from",
         dest="callers",
@@ -56,10 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="AET",
         help="who else may bring it, if not the node by its own AE title; repeat",
     )
-    known = parser.add_mutually_exclusive_group()
-    known.add_argument("--state", metavar="FILE", help="keep what was asked and told in a new file")
-    known.add_argument("--resume", metavar="FILE", help="go on with such a file")
+    parser.add_argument("--resume", metavar="FILE", help="go on with such a file")
     options.add_json(parser, "the result")
+
+
+def add_asking(parser: argparse.ArgumentParser, before: str) -> None:
+    """How to ask for storage commitment; the names of the options begin with `before`."""
+    parser.add_argument(
+        f"{before}wait",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds to wait for the result, up to 86400 (default: 60)",
+    )
+    parser.add_argument(
+        f"{before}listen", metavar="ADDRESS:PORT", help="where the node may bring the result"
+    )
+    parser.add_argument(
+        f"{before}state", metavar="FILE", help="keep what was asked and told in a new file"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.paths) == bool(arguments.resume):
         raise options.UsageError("give the objects, PATH ..., or else --resume FILE")
+    if arguments.resume and arguments.state:
+        raise options.UsageError("--resume FILE goes on with a state file: it takes no --state")
     how = {name: getattr(arguments, name) for name in ("wait", "listen", "callers")}
     with (
         network.logging_to_stderr(arguments.log_level),
@@ -80,25 +88,35 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             report = commit(node, arguments.paths, state=arguments.state, **how)
     if arguments.json:
-        import dataclasses
         import json
 
-        made = dataclasses.asdict(report) | {"complete": report.complete}
-        for name in ("committed", "failed", "pending", "foreign", "left_out"):
-            made[name] = [one._asdict() for one in made[name]]
-        sys.stdout.write(json.dumps(made) + "\n")
+        sys.stdout.write(json.dumps(as_dict(report)) + "\n")
     else:
-        for line in _lines(report):
+        for line in lines(report):
             sys.stdout.write(f"{line}\n")
-    counts = f"{len(report.committed)} committed, {len(report.failed)} failed"
-    text = f"{counts}, {len(report.pending)} pending"
-    if report.trouble:
-        text += f"; {report.trouble}"
-    sys.stderr.write(f"dicomloom commit: {report.node}: {text}\n")
+    sys.stderr.write(f"dicomloom commit: {report.node}: {summary(report)}\n")
     return 0 if report.complete else EXIT_SOME_FAILED
 
 
-def _lines(report: CommitReport) -> Iterator[str]:
+def as_dict(report: CommitReport) -> dict[str, object]:
+    """Return a report for --json."""
+    import dataclasses
+
+    made = dataclasses.asdict(report) | {"complete": report.complete}
+    for name in ("committed", "failed", "pending", "foreign", "left_out"):
+        made[name] = [one._asdict() for one in made[name]]
+    return made
+
+
+def summary(report: CommitReport) -> str:
+    """Return a report in a line."""
+    counts = f"{len(report.committed)} committed, {len(report.failed)} failed"
+    text = f"{counts}, {len(report.pending)} pending"
+    return f"{text}; {report.trouble}" if report.trouble else text
+
+
+def lines(report: CommitReport) -> Iterator[str]:
+    """Return a line for each object."""
     from dicomloom.network.words import printable
 
     for committed in report.committed:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from dicomloom.cli import network, options
+from dicomloom.cli import commit, network, options
 from dicomloom.cli.main import EXIT_NETWORK, EXIT_SOME_FAILED, EXIT_UNREADABLE
 
 TYPE_CHECKING = False  # typing's own costs an import
@@ -14,23 +14,28 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from dicomloom.cli.progress import ProgressLine
-    from dicomloom.network.send import Sent
+    from dicomloom.network.commit import CommitOptions
+    from dicomloom.network.node import Node
+    from dicomloom.network.send import SendOptions, Sent
 
 EPILOG = (
     network.EPILOG
     + """
 PATH is a file, or a folder with all DICOM files below it; what is no DICOM there is left out. What
 failed, or was taken with a warning, is told on stderr; --json prints a line on stdout for each
-object. With --report FILE, a second call sends what the first could not.
+object. With --report FILE, a second call sends what the first could not. With --commit the node is
+asked to promise that it keeps what it was sent; what it does not promise is a line on stderr, and
+--json ends with a line {"commitment": ...}.
 
-exit codes: 0 the node has all; 1 some failed; 2 usage; 20 no object could be read; 40 the report
-cannot be written; where none was sent, that of the first failure: 60 no connection; 61 no answer in
-time; 62 TLS; 63 association rejected; 64 aborted; 65 not accepted; 66 a status other than success;
-67 the answer breaks the protocol.
+exit codes: 0 the node has all; 1 some failed, or are not committed; 2 usage; 20 no object could be
+read; 40 the report cannot be written; where none was sent, that of the first failure: 60 no
+connection; 61 no answer in time; 62 TLS; 63 association rejected; 64 aborted; 65 not accepted; 66 a
+status other than success; 67 the answer breaks the protocol.
 
 examples:
   dicomloom send PACS@pacs.example.org:104 study/
   dicomloom send pacs archive/ -j 4 --report sent.jsonl
+  dicomloom send pacs study/ --commit --commit-listen 0.0.0.0:11113
   dicomloom send pacs --index index.csv --json | jq -c 'select(.outcome == "failed")'
 """
 )
@@ -62,42 +67,68 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="JSON lines, one for each object; what it says was sent is left out",
     )
+    parser.add_argument(
+        "--commit",
+        action="store_true",
+        help="ask for storage commitment of what was sent; see dicomloom commit --help",
+    )
+    commit.add_asking(parser, "--commit-")
     options.add_progress(parser)
     options.add_json(parser, "what became of each object")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Send, and tell what became of each object."""
-    import contextlib
-    from collections import Counter
-
     from dicomloom.cli.options import UsageError
-    from dicomloom.cli.progress import ProgressLine
-    from dicomloom.network.send import SendOptions, SendReport, send_each
+    from dicomloom.network.commit import CommitOptions, check_new
+    from dicomloom.network.send import SendOptions
 
     if not arguments.paths and arguments.index is None:
         raise UsageError("nothing to send: give a PATH, or --index FILE")
-    node = network.node_of(arguments)
     with network.values_as_usage():
+        node = network.node_of(arguments)
         chosen = SendOptions(
             jobs=arguments.jobs,
             retries=arguments.retries,
             transcode=arguments.transcode,
             report=arguments.report,
         )
+        how = (arguments.commit_wait, arguments.commit_listen, arguments.commit_state)
+        asking = CommitOptions(*how) if arguments.commit else None
+    check_new(arguments.commit_state if asking else None)
+    with network.logging_to_stderr(arguments.log_level):
+        code, there = _send(node, arguments, chosen, keep=asking is not None)
+        if asking is not None and not _commit(node, there, asking, as_json=arguments.json):
+            code = code or EXIT_SOME_FAILED
+    return code
+
+
+def _send(
+    node: Node, arguments: argparse.Namespace, chosen: SendOptions, *, keep: bool
+) -> tuple[int, list[tuple[str, str]]]:
+    """Send; the exit code, and class and instance of what the node has, if that is to be kept."""
+    import contextlib
+    from collections import Counter
+
+    from dicomloom.cli.progress import ProgressLine
+    from dicomloom.network.send import FAILED, SendReport, send_each
+
     shown = ProgressLine() if options.shows_progress(arguments) else None
     counts: Counter[str] = Counter()
     totals = SendReport(str(node))
+    there: list[tuple[str, str]] = []
     first = ""
     began = time.monotonic()
     outcomes = send_each(
         node, arguments.paths, index=arguments.index, options=chosen, skipped=totals
     )
-    with network.logging_to_stderr(arguments.log_level), contextlib.closing(outcomes):
+    with contextlib.closing(outcomes):
         for sent in outcomes:
             counts[sent.outcome] += 1
             totals.bytes += sent.bytes
             first = first or sent.error
+            if keep and sent.outcome != FAILED:
+                there.append((sent.SOPClassUID, sent.SOPInstanceUID))
             _tell(sent, shown, as_json=arguments.json)
             if shown:
                 shown.objects(sum(counts.values()), counts["failed"], totals.bytes)
@@ -105,7 +136,26 @@ def run(arguments: argparse.Namespace) -> int:
         shown.clear()
     seconds = time.monotonic() - began
     sys.stderr.write(_summary(str(node), counts, totals.bytes, totals.skipped, seconds) + "\n")
-    return _exit_code(counts, totals.skipped, first)
+    return _exit_code(counts, totals.skipped, first), there
+
+
+def _commit(
+    node: Node, there: list[tuple[str, str]], asking: CommitOptions, *, as_json: bool
+) -> bool:
+    """Ask for storage commitment; returns whether the node promises to keep all."""
+    from dicomloom.network.commit import ask_after
+
+    report = ask_after(node, there, asking)
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps({"commitment": commit.as_dict(report)}) + "\n")
+    else:
+        for line in commit.lines(report):
+            if not line.startswith("committed "):
+                sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{node}: {commit.summary(report)}\n")
+    return report.complete
 
 
 def _tell(sent: Sent, shown: ProgressLine | None, *, as_json: bool) -> None:
