@@ -338,6 +338,21 @@ def test_some_contexts(three):
     assert (one.error, one.SOPInstanceUID, one.status) == ("NoAcceptedContext", uid_of(9), None)
 
 
+def test_a_peer_that_accepts_nothing_of_the_first_association(tmp_path):
+    classes = [f"1.2.826.0.1.3680043.10.1.{number:03}" for number in range(80)]
+    for number, uid in enumerate(classes):
+        (tmp_path / str(number)).write_bytes(part10(data_set(number, sop_class=uid)))
+
+    def talk(conversation):
+        keep(conversation, refused=classes[:70])
+
+    with fake(talk) as port:
+        report = to(port, tmp_path)
+    assert {one.SOPClassUID for one in report.succeeded} == set(classes[70:])
+    assert {one.SOPClassUID for one in report.failed} == set(classes[:70])
+    assert {one.error for one in report.failed} == {"NoAcceptedContext"}
+
+
 @pytest.mark.parametrize("most", [1, 5])
 def test_a_peer_that_takes_no_fragment(three, most):
     def talk(conversation):
