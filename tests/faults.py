@@ -58,9 +58,12 @@ def native_object(path: Path, frames: np.ndarray, **attributes: object) -> Path:
     return path
 
 
-def sparse_object(path: Path, count: int, rows: int, columns: int, *, bits: int = 8) -> Path:
+def sparse_object(
+    path: Path, count: int, rows: int, columns: int, *, bits: int = 8, **attributes: object
+) -> Path:
     """A native object whose pixels take no room: zeros that are not on the disk."""
-    native_object(path, np.zeros((1, rows, columns), f"u{bits // 8}"), NumberOfFrames=count)
+    frame = np.zeros((1, rows, columns), f"u{bits // 8}")
+    native_object(path, frame, NumberOfFrames=count, **attributes)
     data = path.read_bytes()
     size = rows * columns * bits // 8
     assert size % 2 == 0

@@ -32,16 +32,20 @@ def fill(port, corpus):
 
 
 @contextlib.contextmanager
-def archive(folder, corpus):
-    """dcmqrscp with real files, strict about identifiers; gives its port."""
+def archive(folder, corpus, *options, destination=None):
+    """dcmqrscp with real files, strict about identifiers; gives its port.
+
+    `destination` is the port on 127.0.0.1 where it finds ME for C-MOVE.
+    """
     port = free_port()
+    known = f"me = (ME, 127.0.0.1, {destination})\n" if destination else ""
     (folder / "db").mkdir()
     (folder / "qr.cfg").write_text(
         f"NetworkTCPPort = {port}\nMaxPDUSize = 32768\nMaxAssociations = 8\n"
-        "HostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"HostTable BEGIN\n{known}HostTable END\nVendorTable BEGIN\nVendorTable END\n"
         f"AETable BEGIN\nARCHIVE {folder / 'db'} RW (99, 1024mb) ANY\nAETable END\n"
     )
-    arguments = ("-c", folder / "qr.cfg", "--fork", "--check-find")
+    arguments = ("-c", folder / "qr.cfg", "--fork", "--check-find", *options)
     with program("dcmqrscp", *arguments, port=port):
         fill(port, corpus)
         yield port

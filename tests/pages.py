@@ -9,15 +9,15 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def run_page(name: str, kind: str, folder: Path) -> str:
-    """Run all blocks of one kind, ``sh`` or ``python``, as one script; returns what it printed."""
+def run_page(name: str, kind: str, folder: Path, blocks: slice = slice(None)) -> str:
+    """Run blocks of one kind, ``sh`` or ``python``, as one script; returns what it printed."""
     page = (DOCS / name).read_text(encoding="utf-8")
-    blocks = re.findall(rf"^```{kind}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert blocks
+    found = re.findall(rf"^```{kind}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[blocks]
+    assert found
     program = {"python": [sys.executable, "-c"], "sh": ["sh", "-ec"]}[kind]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [*program, "\n".join(blocks)],
+        [*program, "\n".join(found)],
         cwd=folder,
         env=os.environ | {"PATH": path},
         capture_output=True,

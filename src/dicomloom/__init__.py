@@ -3,9 +3,9 @@
 `scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
 `FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
 pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
-pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `worklist`, `PerformedProcedureStep`
-and `associate` talk to other nodes, `serve` is one, `explain` tells why that fails. Importing the
-package loads nothing else: names are looked up when they are first used (PEP 562).
+pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `worklist`, `PerformedProcedureStep`,
+`commit` and `associate` talk to other nodes, `serve` is one, `explain` tells why that fails.
+Importing the package loads nothing else: names are looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -54,13 +54,16 @@ if TYPE_CHECKING:
     from dicomloom.index.scan import Batch, Progress, Scan, scan
     from dicomloom.media.tree import DicomDir
     from dicomloom.network.association import OpenAssociation, associate
+    from dicomloom.network.commit import CommitOptions, CommitReport, commit, commit_wait
     from dicomloom.network.echo import EchoResult, echo
     from dicomloom.network.explain.run import explain
     from dicomloom.network.find import find
     from dicomloom.network.mpps import PerformedProcedureStep
     from dicomloom.network.node import Node
+    from dicomloom.network.retrieve import retrieve, retrieve_each
     from dicomloom.network.send import SendOptions, SendReport, Sent, send, send_each
     from dicomloom.network.serve.server import Server, serve
+    from dicomloom.network.tally import Arrived, RetrieveReport
     from dicomloom.network.worklist import worklist
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
@@ -91,6 +94,10 @@ _HOMES = {
     "Finding": "dicomloom.dicomize.validate",
     "validate": "dicomloom.dicomize.validate",
     "Node": "dicomloom.network.node",
+    "CommitOptions": "dicomloom.network.commit",
+    "CommitReport": "dicomloom.network.commit",
+    "commit": "dicomloom.network.commit",
+    "commit_wait": "dicomloom.network.commit",
     "EchoResult": "dicomloom.network.echo",
     "echo": "dicomloom.network.echo",
     "explain": "dicomloom.network.explain.run",
@@ -102,6 +109,10 @@ _HOMES = {
     "find": "dicomloom.network.find",
     "PerformedProcedureStep": "dicomloom.network.mpps",
     "worklist": "dicomloom.network.worklist",
+    "Arrived": "dicomloom.network.tally",
+    "RetrieveReport": "dicomloom.network.tally",
+    "retrieve": "dicomloom.network.retrieve",
+    "retrieve_each": "dicomloom.network.retrieve",
     "Server": "dicomloom.network.serve.server",
     "serve": "dicomloom.network.serve.server",
     "OpenAssociation": "dicomloom.network.association",
@@ -135,9 +146,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "Arrived",
     "AssociationAborted",
     "AssociationRejected",
     "Batch",
+    "CommitOptions",
+    "CommitReport",
     "ConnectionFailed",
     "ConversionWarning",
     "CorruptError",
@@ -165,6 +179,7 @@ __all__ = [
     "ProtocolError",
     "ReadError",
     "Report",
+    "RetrieveReport",
     "Scan",
     "SendOptions",
     "SendReport",
@@ -181,6 +196,8 @@ __all__ = [
     "UnsupportedError",
     "WriteError",
     "associate",
+    "commit",
+    "commit_wait",
     "dicomize",
     "echo",
     "explain",
@@ -189,6 +206,8 @@ __all__ = [
     "index",
     "read_tags",
     "recover",
+    "retrieve",
+    "retrieve_each",
     "scan",
     "send",
     "send_each",

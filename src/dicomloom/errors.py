@@ -24,7 +24,11 @@ class DicomloomError(Exception):
         The frame, counted from 0.
     values : dict
         What `dicomloom.read_tags` had read before the fault; else empty.
+    report : object
+        What `dicomloom.retrieve` had done before the fault; else None.
     """
+
+    report: object = None
 
     def __init__(
         self,

@@ -8,13 +8,12 @@ import queue
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation, UserIdentityNegotiation
@@ -24,9 +23,10 @@ from pynetdicom.transport import AddressInformation
 from dicomloom.errors import NetworkError, NoAcceptedContext, ProtocolError
 from dicomloom.network import words
 from dicomloom.network.direct import exchanging
-from dicomloom.network.messages import Ended, Messages
+from dicomloom.network.messages import Ended, Message, Messages
 from dicomloom.network.node import Node
-from dicomloom.network.wire import Reactor, Wire, connect, failed, timed_out
+from dicomloom.network.requestor import Requestor
+from dicomloom.network.wire import Wire, connect, failed, timed_out
 from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _LOGGER = logging.getLogger("dicomloom.network")
@@ -38,17 +38,6 @@ _MOST_CONTEXTS = 128
 _END = 5.0
 
 Context = str | PresentationContext | tuple[str, Sequence[str]]
-
-
-class _Requestor(Association):
-    """pynetdicom's association, with a reactor that tells of its end."""
-
-    def __init__(self, ae: AE) -> None:
-        super().__init__(ae, MODE_REQUESTOR)
-        self.dul = Reactor(self)
-        # The timers of both are the reactor's.
-        self.acse_timeout = ae.acse_timeout
-        self.network_timeout = ae.network_timeout
 
 
 class OpenAssociation:
@@ -99,7 +88,7 @@ class OpenAssociation:
                 cipher = connection.cipher() or ("", "", 0)
                 self.tls = (connection.version() or "", cipher[0])
             here = connection.getsockname()
-            self.pynetdicom = _Requestor(self._entity())
+            self.pynetdicom = Requestor(self._entity())
             self.pynetdicom.requestor.address_info = AddressInformation.from_tuple(here)
             self.pynetdicom.acceptor.address_info = AddressInformation.from_tuple(there)
             self._wire = Wire(self.pynetdicom, node, connection)
@@ -194,7 +183,7 @@ class OpenAssociation:
             self._heard = name, event.message.command_set.get("MessageIDBeingRespondedTo")
 
     def _without_context(self, contexts: list[PresentationContext]) -> NetworkError:
-        known = self._refusal or self._wire.fault
+        known = self.fault
         if known is not None:
             return known
         proposed = tuple(
@@ -229,9 +218,14 @@ class OpenAssociation:
                 refused.append((number, result, meaning or words.UNKNOWN))
         return tuple(refused)
 
+    @property
+    def fault(self) -> NetworkError | None:
+        """What is known to be wrong with it, an abort of the peer included; None: nothing."""
+        return self._refusal or self._wire.fault
+
     def failure(self) -> NetworkError:
         """Return why there was no answer, or no association."""
-        known = self._refusal or self._wire.fault
+        known = self.fault
         if known is not None:
             return known
         node = self.node
@@ -268,7 +262,7 @@ class OpenAssociation:
         self._step, self._begin = operation, time.monotonic()
         self._wanted = self._heard = None
         if not self.pynetdicom.is_established:
-            known = self._refusal or self._wire.fault
+            known = self.fault
             if known is None and self.pynetdicom.is_released:
                 hint = "ask for an association again, and see the log of the peer"
                 message = "the peer released the association"
@@ -320,6 +314,8 @@ class OpenAssociation:
     def exchanging(self, operation: str) -> Iterator[Messages]:
         """Take the messages from the engine for the block, and name what is being done.
 
+        A data set that goes through the engine is in memory; the direct way holds none.
+
         Raises
         ------
         NetworkError
@@ -361,8 +357,11 @@ class OpenAssociation:
             raise self._broken()
         return answer
 
-    def limit_data_sets(self, size: int) -> None:
-        """Refuse data sets of more than `size` bytes in a message, instead of 64 MiB."""
+    def limit_data_sets(self, size: int | None) -> None:
+        """Refuse data sets of more than `size` bytes in a message, instead of 64 MiB; None: none.
+
+        It holds for what the engine puts together, not for `exchanging` past it.
+        """
         self._wire.largest_data_set = size
 
     def release(self) -> None:
@@ -446,6 +445,7 @@ def associate(
     *,
     extended: Mapping[str, bytes] | None = None,
     as_scp: Sequence[str] = (),
+    on_event: Callable[[Message], object] | None = None,
 ) -> Iterator[OpenAssociation]:
     """Open an association; a context manager that gives an `OpenAssociation`.
 
@@ -465,6 +465,9 @@ def associate(
         answers is in ``extended`` of the association.
     as_scp : sequence of str
         Abstract syntaxes of which we want to be the SCP (PS3.7 D.3.3.4).
+    on_event : callable, optional
+        Called with each N-EVENT-REPORT that does not come through `OpenAssociation.exchanging`, in
+        another thread: one may come right behind the acceptance. It has to be answered.
 
     Raises
     ------
@@ -487,6 +490,7 @@ def associate(
     """
     proposed = _contexts(contexts)
     association = OpenAssociation(Node.of(node) if isinstance(node, str) else node)
+    association.pynetdicom.on_event = on_event
     try:
         association._open(proposed, extended, as_scp)
         yield association

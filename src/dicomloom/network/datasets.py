@@ -60,8 +60,8 @@ def write_data_set(dataset: Dataset, implicit: bool) -> bytes:
     >>> from pydicom import Dataset
     >>> made = Dataset()
     >>> made.PatientID = "7"
-    >>> write_data_set(made, implicit=False).hex(" ", 4)
-    '10002000 4c4f0200 3720'
+    >>> write_data_set(made, implicit=False).hex()
+    '100020004c4f02003720'
     """
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_dataset

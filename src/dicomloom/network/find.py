@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import warnings
@@ -173,34 +174,45 @@ def _flat(dataset: Dataset, before: str = "") -> dict[str, object]:
 
 def ask(node: Node, question: Question) -> Generator[Dataset, None, None]:
     """Open an association, ask, and give the answers; see `find`."""
+    with asking(node, question.model, relational=question.relational) as association:
+        yield from answers(association, question)
+
+
+@contextlib.contextmanager
+def asking(node: Node, model: str, *, relational: bool = False) -> Iterator[OpenAssociation]:
+    """Open an association for any number of questions to an information model."""
+    from dicomloom.network.association import associate
+
+    extended = {model: _RELATIONAL} if relational else None
+    with associate(node, [(model, _SYNTAXES)], extended=extended) as association:
+        association.limit_data_sets(_LARGEST_ANSWER)
+        yield association
+
+
+def answers(association: OpenAssociation, question: Question) -> Generator[Dataset, None, None]:
+    """Ask over an association that `asking` gave, and give the answers."""
     from pynetdicom.dimse_primitives import C_FIND
     from pynetdicom.dsutils import encode
 
-    from dicomloom.network.association import associate
-
-    extended = {question.model: _RELATIONAL} if question.relational else None
-    contexts = [(question.model, _SYNTAXES)]
-    with associate(node, contexts, extended=extended) as association:
-        number, _, syntax = association.contexts[0]
-        _check_negotiated(association, question, syntax)
-        association.limit_data_sets(_LARGEST_ANSWER)
-        data = encode(question.identifier, syntax == _IMPLICIT, True)
-        if data is None:
-            raise TagError("the identifier cannot be encoded: see the values of the keys")
-        request = C_FIND()
-        request.MessageID = _MESSAGE_ID
-        request.AffectedSOPClassUID = question.model
-        request.Priority = 0  # medium (PS3.7 9.3.2.1)
-        request.Identifier = BytesIO(data)
-        with association.requesting(question.operation, request, number) as engine:
-            try:
-                for count, answer in enumerate(_answers(association, request, question, syntax), 1):
-                    yield answer
-                    if count == question.limit:
-                        _cancel(association, engine, request, number)
-                        break
-            except GeneratorExit:
-                _cancel(association, engine, request, number)
+    number, _, syntax = association.contexts[0]
+    _check_negotiated(association, question, syntax)
+    data = encode(question.identifier, syntax == _IMPLICIT, True)
+    if data is None:
+        raise TagError("the identifier cannot be encoded: see the values of the keys")
+    request = C_FIND()
+    request.MessageID = _MESSAGE_ID
+    request.AffectedSOPClassUID = question.model
+    request.Priority = 0  # medium (PS3.7 9.3.2.1)
+    request.Identifier = BytesIO(data)
+    with association.requesting(question.operation, request, number) as engine:
+        try:
+            for count, answer in enumerate(_answers(association, request, question, syntax), 1):
+                yield answer
+                if count == question.limit:
+                    _cancel(association, engine, request, number)
+                    break
+        except GeneratorExit:
+            _cancel(association, engine, request, number)
 
 
 def _check_negotiated(association: OpenAssociation, question: Question, syntax: str) -> None:
@@ -245,7 +257,7 @@ def _warn(text: str, told: set[str]) -> None:
     """Warn once a query of the same; after a hundred tags a peer is known to be broken."""
     if text not in told and len(told) < 100:
         told.add(text)
-        warnings.warn(text, DicomloomWarning, stacklevel=4)
+        warnings.warn(text, DicomloomWarning, stacklevel=5)
 
 
 def _cancel(association: OpenAssociation, engine: Any, request: Any, number: int) -> None:

@@ -12,7 +12,7 @@ from dicomloom.errors import CorruptError, LimitError, ReadError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_LARGEST = 64 << 20
+LARGEST = 64 << 20
 _MOST_DEPTH = 50
 # What pydicom raises where values break their rules.
 BROKEN = (
@@ -32,13 +32,13 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     name = os.fspath(path)
     try:
         with open(name, "rb") as file:
-            data = file.read(_LARGEST + 1)
+            data = file.read(LARGEST + 1)
     except OSError as error:
         made = ReadError(f"cannot read: {error.strerror or error}", path=name)
         made.errno = error.errno
         raise made from error
-    if len(data) > _LARGEST:
-        raise LimitError(f"JSON of more than {_LARGEST} bytes", path=name)
+    if len(data) > LARGEST:
+        raise LimitError(f"JSON of more than {LARGEST} bytes", path=name)
     try:
         return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

@@ -168,7 +168,7 @@ class EngineMessages:
         cancel = self._engine.dimse.cancel_req
         if cancel:
             _, request = cancel.popitem()
-            return _held(0, request)
+            return held(0, request)
         try:
             context_id, primitive = self._engine.dimse.msg_queue.get(timeout=seconds)
         except queue.Empty:
@@ -177,10 +177,10 @@ class EngineMessages:
             return None
         if primitive is None:
             raise Ended
-        return _held(context_id or 0, primitive)
+        return held(context_id or 0, primitive)
 
 
-def _held(context_id: int, primitive: Any) -> _Held:
+def held(context_id: int, primitive: Any) -> _Held:
     """Return a message of a primitive of pynetdicom's."""
     name = type(primitive).__name__.replace("_", "-")
     made: Command = {}

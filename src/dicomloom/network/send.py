@@ -12,6 +12,7 @@ from dicomloom.network.node import Node
 
 if TYPE_CHECKING:
     from dicomloom.index.scan import StrPath
+    from dicomloom.network.commit import CommitOptions, CommitReport
 
 SENT, WARNED, FAILED = "sent", "warned", "failed"
 MOST_JOBS = 64
@@ -69,6 +70,8 @@ class SendReport:
     bytes : int
         Of data sets that were sent.
     seconds : float
+    committed : CommitReport or None
+        What the node says when it is asked to keep what it was sent.
     """
 
     node: str
@@ -78,6 +81,7 @@ class SendReport:
     skipped: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    committed: CommitReport | None = None
 
     def add(self, sent: Sent) -> None:
         """Take the next one."""
@@ -131,6 +135,7 @@ def send(
     backoff: float = 0.5,
     transcode: bool = True,
     report: StrPath | None = None,
+    commit: CommitOptions | bool = False,
     progress: Callable[[Sent], object] | None = None,
 ) -> SendReport:
     """Send objects to a node (C-STORE); tells what became of each.
@@ -160,6 +165,9 @@ def send(
     report : path, optional
         A file of JSON lines that grows with each object. Given again, as after a crash, what it
         says the node has is left out.
+    commit : CommitOptions or bool
+        Whether to ask for storage commitment of what was sent, and how; see `dicomloom.commit`.
+        What is skipped by `report` is not asked for.
     progress : callable, optional
         Called with each `Sent`.
 
@@ -175,6 +183,8 @@ def send(
         Not one object could be tried: there is no association.
     ReadError, WriteError
         `index` or `report` cannot be used.
+    StateError
+        The state file of `commit` is there already. Nothing is sent.
 
     Notes
     -----
@@ -195,11 +205,28 @@ def send(
     made = SendReport(str(peer))
     began = time.monotonic()
     options = SendOptions(jobs, retries, backoff, transcode, report)
+    asking = _asking(commit)
     for sent in send_each(peer, paths, index=index, options=options, skipped=made):
         made.add(sent)
         if progress is not None:
             progress(sent)
+    if asking is not None:
+        from dicomloom.network.commit import ask_after
+
+        there = ((one.SOPClassUID, one.SOPInstanceUID) for one in made.succeeded + made.warned)
+        made.committed = ask_after(peer, there, asking)
     made.seconds = time.monotonic() - began
+    return made
+
+
+def _asking(commit: CommitOptions | bool) -> CommitOptions | None:
+    """Return how to ask for commitment; None: do not."""
+    if not commit:
+        return None
+    from dicomloom.network.commit import CommitOptions, check_new
+
+    made = commit if isinstance(commit, CommitOptions) else CommitOptions()
+    check_new(made.state)
     return made
 
 

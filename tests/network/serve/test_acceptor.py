@@ -22,6 +22,7 @@ from serve_peers import (
     command_set,
     echo_rq,
     echoes,
+    elements,
     listening,
     serving,
     store_rq,
@@ -225,6 +226,25 @@ def test_commands_that_are_none(said, answer):
             assert raw.status() == 0  # the association goes on
             assert raw.release() == 6
         assert echoes(listener.port)
+
+
+@pytest.mark.parametrize("length", [1, 6, 7, 0, 0xFFFFFFFF])
+def test_any_length_that_a_peer_takes(length):
+    with listening() as (listener, ends), Raw(listener.port) as raw:
+        raw.send(associate_rq([(1, VERIFICATION, [EXPLICIT_LE])], max_length=length))
+        assert raw.read_pdu()[0] in (2, 7)
+        if length in (1, 6):  # no room for a byte of a message
+            raw.until_closed()
+            assert ends.wait()[0] == "aborted"
+            return
+        raw.send(p_data(echo_rq()))
+        answer = raw.read_pdu()
+        said = answer[12:]
+        while not answer[11] & 2:
+            assert len(answer) == 6 + length
+            answer = raw.read_pdu()
+            said += answer[12:]
+        assert elements(said)[0x0900] == 0
 
 
 def test_a_cancel_of_nothing_is_no_fault():

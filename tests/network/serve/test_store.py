@@ -16,7 +16,7 @@ from dicomloom.network.serve.places import Places
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.store import Storage
 from find_peers import orthanc
-from network_peers import free_port, p_data
+from network_peers import certificate, free_port, p_data
 from objects import run
 from serve_peers import (
     CT,
@@ -55,7 +55,12 @@ def objects_of(corpus):
             try:
                 read_preamble(file, False)
                 meta = _read_file_meta_info(file)
-                uids = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+                own = pydicom.dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"])
+                # They are not always the same.
+                uids = (
+                    own.get("SOPClassUID") or meta.MediaStorageSOPClassUID,
+                    own.get("SOPInstanceUID") or meta.MediaStorageSOPInstanceUID,
+                )
                 syntax = meta.TransferSyntaxUID
             except (
                 AttributeError,
@@ -111,6 +116,15 @@ def test_senders_of_dcmtk(tmp_path, corpus, program):
     assert len(stored(tmp_path)) == 2
 
 
+def test_over_tls_from_dcmtk(tmp_path, corpus):
+    cert, key = certificate(tmp_path, "server")
+    path = corpus / "pydicom__pydicom/src/pydicom/data/test_files/CT_small.dcm"
+    with serving(tmp_path / "held", tls_cert=str(cert), tls_key=str(key)) as (server, ends):
+        run("storescu", "+tla", "-ic", "127.0.0.1", str(server.port), path)
+        assert ends.wait() == ("released", "")
+    assert len(stored(tmp_path / "held")) == 1
+
+
 def test_orthanc_sends_to_us(tmp_path, corpus):
     with serving(tmp_path / "ours") as (server, _):
         modality = {"us": ["DICOMLOOM", "127.0.0.1", server.port]}
@@ -145,7 +159,7 @@ def test_hostile_instances_are_refused_and_nothing_is_written(tmp_path, uid, cap
     with storing(tmp_path) as (listener, _), Raw(listener.port) as raw:
         before = sorted(tmp_path.rglob("*"))
         raw.associate(IMPLICIT_CT)
-        raw.store(uid, small())
+        raw.store(uid, small("1.2"))
         # A NUL is padding (PS3.5 9.1).
         expected = 0 if uid == b"1.2\0" else 0x0117
         assert raw.status() == expected
@@ -200,7 +214,7 @@ def test_an_object_that_is_too_large(tmp_path):
         raw.associate(IMPLICIT_CT)
         raw.store("1.2.3.4", small(size=2_000_000))
         assert raw.status() == 0xA700
-        raw.store("1.2.3.5", small(size=50_000), number=2)
+        raw.store("1.2.3.5", small("1.2.3.5", size=50_000), number=2)
         assert raw.status() == 0
     assert stored(tmp_path) == ["1.2.3.5.dcm"]
 
@@ -249,7 +263,8 @@ def test_many_at_once_each_whole(tmp_path):
             with Raw(listener.port) as raw:
                 raw.associate(IMPLICIT_CT)
                 for one in range(20):
-                    raw.store(f"1.2.{number}.{one}", small(size=1000 * number), number=one)
+                    uid = f"1.2.{number}.{one}"
+                    raw.store(uid, small(uid, size=1000 * number), number=one)
                     assert raw.status() == 0
                 assert raw.release() == 6
 
@@ -261,6 +276,25 @@ def test_many_at_once_each_whole(tmp_path):
         ends.wait(8)
     assert [ending for ending, _ in ends] == ["released"] * 8
     assert len(stored(tmp_path)) == 160
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (small("1.2.3.5"), 0xA900),
+        (small(sop_class="1.2.840.10008.5.1.4.1.1.4"), 0xA900),
+        (small()[:20], 0xC000),
+        (small()[60:], 0),  # without UIDs of its own it is taken as it is
+    ],
+)
+def test_a_data_set_that_is_not_what_the_request_says(tmp_path, data, status):
+    with storing(tmp_path) as (listener, _), Raw(listener.port) as raw:
+        raw.associate(IMPLICIT_CT)
+        raw.store("1.2.3.4", data)
+        assert raw.status() == status
+        raw.store("1.2.3.4", small(), number=2)
+        assert raw.status() == 0
+    assert stored(tmp_path) == ["1.2.3.4.dcm"]
 
 
 def test_who_uses_the_service_may_refuse(tmp_path):

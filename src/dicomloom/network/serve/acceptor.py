@@ -329,8 +329,6 @@ class Acceptor(Association):
 
     def _finish(self) -> None:
         """Leave no thread and no descriptor behind, whatever state there is."""
-        for answered in self._asked.values():
-            answered(None)
         self.dul.kill_dul()
         wire = self._wire
         if wire is None:
@@ -350,7 +348,11 @@ class Acceptor(Association):
             self.ending = "aborted"
             self.why = self.why or "by the peer"
         self.seconds = time.monotonic() - self.began
-        self.listener.leave(self)
+        try:
+            for answered in self._asked.values():
+                answered(None)
+        finally:
+            self.listener.leave(self)
 
 
 def _node_of(ae_title: str, address: Any, listener: Listener) -> Node:

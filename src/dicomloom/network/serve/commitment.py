@@ -19,6 +19,13 @@ from dicomloom.network.association import associate
 from dicomloom.network.command import Command
 from dicomloom.network.datasets import write_data_set
 from dicomloom.network.node import Node
+from dicomloom.network.push_model import (
+    ALL_HELD,
+    PUSH_MODEL,
+    REQUEST_COMMITMENT,
+    SOME_FAILED,
+    WELL_KNOWN,
+)
 from dicomloom.network.serve.contexts import DECODED, IMPLICIT
 from dicomloom.network.serve.holdings import Holdings
 from dicomloom.network.serve.places import is_safe_uid
@@ -26,16 +33,15 @@ from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import SUCCESS, Request, Service
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
-PUSH_MODEL, _WELL_KNOWN = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 FOLDER = ".commitment"
-# PS3.4 J.3.2 and J.3.3: action type and event types.
-_REQUEST_COMMITMENT = 1
-_ALL_HELD, _SOME_FAILED = 1, 2
 # PS3.7 C.
 _NO_SUCH_INSTANCE, _NO_SUCH_ACTION, _MISSING_ATTRIBUTE = 0x0112, 0x0123, 0x0120
 _INVALID_VALUE, _OUT_OF_RESOURCES = 0x0106, 0x0213
 # Seconds from one try to the next; after the last the result is given up.
 _RETRIES = (1.0, 10.0, 60.0, 600.0, 3600.0)
+# Seconds for each step of a node that is told.
+_PATIENCE = 10.0
+# Bytes of a request: some 50,000 references.
 _LARGEST_REQUEST = 8 << 20
 # Requests that wait; what is older than a week at a start is forgotten.
 _MOST_WAITING = 10_000
@@ -123,8 +129,8 @@ class Commitment(Service):
         command: Command = {
             "AffectedSOPClassUID": PUSH_MODEL,
             "CommandField": commands.N_EVENT_REPORT,
-            "AffectedSOPInstanceUID": _WELL_KNOWN,
-            "EventTypeID": _SOME_FAILED if failed else _ALL_HELD,
+            "AffectedSOPInstanceUID": WELL_KNOWN,
+            "EventTypeID": SOME_FAILED if failed else ALL_HELD,
         }
         return command, write_data_set(made, syntax == IMPLICIT)
 
@@ -166,14 +172,17 @@ class Commitment(Service):
 
     def _report(self, node: Node, transaction: _Transaction) -> int | None:
         """Tell the result over an association of ours; None where that fails."""
-        ours = node.replace(calling_ae_title=self._ae_title)
+        # Whoever closes the server waits for this, and there are more tries.
+        steps = dict.fromkeys(("connect_timeout", "acse_timeout", "dimse_timeout"))
+        limit = min(node.timeout, _PATIENCE)
+        ours = node.replace(calling_ae_title=self._ae_title, timeout=limit, **steps)
         try:
             with associate(ours, [(PUSH_MODEL, DECODED)], as_scp=[PUSH_MODEL]) as association:
                 number, _, syntax = association.contexts[0]
                 with association.exchanging("N-EVENT-REPORT") as messages:
                     command, data = self._result(transaction, syntax)
                     messages.send(number, command | {"MessageID": 1}, data)
-                    answer = messages.receive(node.wait("dimse"))
+                    answer = messages.receive(limit)
         except (DicomloomError, OSError) as error:
             _LOGGER.warning("storage commitment: %s", error)
             return None
@@ -221,9 +230,9 @@ def _parsed(content: Any) -> _Transaction:
 
 def _read(request: Request) -> _Transaction:
     """Return what a peer asks for; Refusal where it is none of J.3.2."""
-    if request.text("RequestedSOPInstanceUID") != _WELL_KNOWN:
+    if request.text("RequestedSOPInstanceUID") != WELL_KNOWN:
         raise Refusal(_NO_SUCH_INSTANCE, "expected the well-known SOP instance of the push model")
-    if commands.integer(request.command, "ActionTypeID") != _REQUEST_COMMITMENT:
+    if commands.integer(request.command, "ActionTypeID") != REQUEST_COMMITMENT:
         raise Refusal(_NO_SUCH_ACTION, "the push model has no such action type")
     asked = request.data_set(_LARGEST_REQUEST)
     uid, items = str(asked.get("TransactionUID") or ""), asked.get("ReferencedSOPSequence") or ()

@@ -138,8 +138,7 @@ class Places:
         Refusal
             Status 0117: that is no UID.
         """
-        if not is_safe_uid(sop_instance_uid):
-            raise Refusal(_INVALID_INSTANCE, "the SOP Instance UID is no UID (PS3.5 9.1)")
+        _check_instance(sop_instance_uid)
         digest = hashlib.blake2b(sop_instance_uid.encode(), digest_size=2).hexdigest()
         return os.path.join(self.folder, OBJECTS, digest[:3], f"{sop_instance_uid}.dcm")
 
@@ -170,11 +169,7 @@ class Places:
             The system would not let the file be written.
         """
         path = self.of(sop_instance_uid)
-        if not is_safe_uid(sop_class_uid):
-            raise Refusal(_NO_SUCH_CLASS, "the SOP Class UID is no UID (PS3.5 9.1)")
-        if not is_safe_uid(transfer_syntax):
-            raise Refusal(_CANNOT_UNDERSTAND, "the transfer syntax is no UID (PS3.5 9.1)")
-        head = file_head(sop_class_uid, sop_instance_uid, transfer_syntax, source, receiving)
+        head = checked_head(sop_class_uid, sop_instance_uid, transfer_syntax, source, receiving)
         partial = Partial(os.path.join(self._incoming, os.path.basename(path)))
         incoming = Incoming(self, partial, path)
         try:
@@ -204,31 +199,47 @@ class Places:
         return Stored(path, "kept")
 
     def _put(self, name: str, path: str) -> bool:
-        """Name a file unless there is one of that name, in one step; whether that was done."""
-        try:
-            try:
-                os.link(name, path)
-            except FileNotFoundError:
-                folder = os.path.dirname(path)
-                os.makedirs(folder, exist_ok=True)
-                self._sync(folder)
-                os.link(name, path)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            # Nobody else names files here: the folder is this server's.
-            with self._naming:
-                if os.path.lexists(path):
-                    return False
-                os.rename(name, path)
-        self._sync(path)
-        return True
+        return put(name, path, self._naming, sync=self.sync)
 
     def _sync(self, path: str) -> None:
         if self.sync:
             sync_folder(os.path.dirname(path))
+
+
+def put(name: str, path: str, naming: threading.Lock, *, sync: bool) -> bool:
+    """Name a file unless there is one of that name, in one step; whether that was done.
+
+    Parameters
+    ----------
+    name, path : str
+        What it is called now, and what it is to be called; folders are made.
+    naming : threading.Lock
+        Of all who name files there, for file systems without hard links.
+    sync : bool
+        Bring the name to the disk.
+    """
+    folder = os.path.dirname(path)
+    try:
+        try:
+            os.link(name, path)
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)
+            if sync:
+                sync_folder(os.path.dirname(folder))
+            os.link(name, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Nobody else names files here: the folder is ours.
+        with naming:
+            if os.path.lexists(path):
+                return False
+            os.rename(name, path)
+    if sync:
+        sync_folder(folder)
+    return True
 
 
 class Incoming:
@@ -301,6 +312,23 @@ class Incoming:
     ) -> None:
         """Discard it, unless it was committed."""
         self.discard()
+
+
+def checked_head(
+    sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str, source: str, receiving: str
+) -> bytes:
+    """Return what `file_head` does; `Refusal` where a UID is none."""
+    _check_instance(sop_instance_uid)
+    if not is_safe_uid(sop_class_uid):
+        raise Refusal(_NO_SUCH_CLASS, "the SOP Class UID is no UID (PS3.5 9.1)")
+    if not is_safe_uid(transfer_syntax):
+        raise Refusal(_CANNOT_UNDERSTAND, "the transfer syntax is no UID (PS3.5 9.1)")
+    return file_head(sop_class_uid, sop_instance_uid, transfer_syntax, source, receiving)
+
+
+def _check_instance(uid: str) -> None:
+    if not is_safe_uid(uid):
+        raise Refusal(_INVALID_INSTANCE, "the SOP Instance UID is no UID (PS3.5 9.1)")
 
 
 def file_head(

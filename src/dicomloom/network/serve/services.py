@@ -86,13 +86,7 @@ class Request:
         Refusal
             There is none, or it cannot be decoded.
         """
-        if not commands.has_data_set(self.command):
-            raise Refusal(self.cannot, "the data set is missing")
-        try:
-            data = self.message.read(most)
-            return read_data_set(data, self.context.transfer_syntax == IMPLICIT)[0]
-        except (LimitError, ValueError) as error:
-            raise Refusal(self.cannot, str(error)) from error
+        return decoded(self.message, self.context.transfer_syntax, most, self.cannot)
 
     @property
     def cannot(self) -> int:
@@ -126,6 +120,22 @@ class Request:
         ours = commands.integer(self.command, "MessageID")
         if commands.integer(message.command, "MessageIDBeingRespondedTo") == ours:
             self._cancelled = True
+
+
+def decoded(message: Message, transfer_syntax: str, most: int, cannot: int) -> Dataset:
+    """Return the decoded data set of a message, of at most so many bytes.
+
+    Raises
+    ------
+    Refusal
+        There is none, or it cannot be decoded; the status is `cannot`.
+    """
+    if not commands.has_data_set(message.command):
+        raise Refusal(cannot, "the data set is missing")
+    try:
+        return read_data_set(message.read(most), transfer_syntax == IMPLICIT)[0]
+    except (LimitError, ValueError) as error:
+        raise Refusal(cannot, str(error)) from error
 
 
 Handler = Callable[[Request], None]

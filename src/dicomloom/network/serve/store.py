@@ -8,16 +8,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicomloom.errors import LimitError
+from dicomloom.errors import DicomloomError, LimitError
 from dicomloom.files import EagerFile
+from dicomloom.index.read import read_tags
 from dicomloom.network import command as commands
+from dicomloom.network.messages import Message
 from dicomloom.network.serve.contexts import is_storage
 from dicomloom.network.serve.places import Stored
 from dicomloom.network.serve.refusal import Refusal
-from dicomloom.network.serve.services import SUCCESS, WRONG_CLASS, Request, Service
+from dicomloom.network.serve.services import (
+    CANNOT_UNDERSTAND,
+    SUCCESS,
+    WRONG_CLASS,
+    Context,
+    Request,
+    Service,
+)
 
 # PS3.4 B.2.3, PS3.7 C.
-OUT_OF_RESOURCES = 0xA700
+OUT_OF_RESOURCES, NOT_MATCHING = 0xA700, 0xA900
+# Bytes of a file in which its UIDs stand: what is before them is short.
+_BEGINNING = 16 << 10
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -109,35 +120,93 @@ class Storage(Service):
 
     def store(self, request: Request) -> None:
         """Take one object."""
-        context, uid = request.context, request.text("AffectedSOPInstanceUID")
-        if request.text("AffectedSOPClassUID") != context.abstract_syntax:
-            raise Refusal(WRONG_CLASS, "the presentation context is of another SOP class")
-        if not commands.has_data_set(request.command):
-            raise Refusal(request.cannot, "the data set is missing")
         if self._min_free and _free(self._place.folder) < self._min_free:
             raise Refusal(OUT_OF_RESOURCES, "the disk is as full as it may be")
-        source, receiver = request.acceptor.node.ae_title, request.acceptor.listener.terms.ae_title
-        try:
-            receiving = self._place.open(
-                context.abstract_syntax, uid, context.transfer_syntax, source, receiver
-            )
-            try:
-                size = request.message.write_to(receiving.file.fileno(), self._max_object)
-                stored = receiving.commit()
-            finally:
-                receiving.discard()
-        except LimitError as error:
-            raise Refusal(OUT_OF_RESOURCES, f"more than {self._max_object} bytes") from error
-        except OSError as error:
-            if error.errno in _FULL:
-                raise Refusal(OUT_OF_RESOURCES, "the disk is full") from error
-            raise
-        request.acceptor.received += size
+        arrival = take(
+            request.message,
+            request.context,
+            self._place,
+            request.acceptor.node.ae_title,
+            request.acceptor.listener.terms.ae_title,
+            max_object=self._max_object,
+        )
+        request.acceptor.received += arrival.size
         if self._arrived is not None:
-            syntax = context.transfer_syntax
-            arrival = Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
             self._arrived(arrival)
         request.answer(SUCCESS)
+
+
+def take(
+    message: Message,
+    context: Context,
+    place: Place,
+    source: str,
+    receiver: str,
+    *,
+    max_object: int | None = None,
+) -> Arrival:
+    """Bring the object of a C-STORE request to its place; the answer is the caller's.
+
+    Parameters
+    ----------
+    message : Message
+    context : Context
+        Its presentation context.
+    place : Place
+    source, receiver : str
+        AE titles of the peer and of ourselves.
+    max_object : int or None
+        Bytes of the largest data set that is taken.
+
+    Raises
+    ------
+    Refusal
+        The request is none that can be done, or the disk is full: then an OSError is its cause.
+    OSError
+        The object could not be written for another reason.
+    """
+    uid = commands.text(message.command, "AffectedSOPInstanceUID")
+    if commands.text(message.command, "AffectedSOPClassUID") != context.abstract_syntax:
+        raise Refusal(WRONG_CLASS, "the presentation context is of another SOP class")
+    if not commands.has_data_set(message.command):
+        raise Refusal(CANNOT_UNDERSTAND, "the data set is missing")
+    syntax = context.transfer_syntax
+    try:
+        receiving = place.open(context.abstract_syntax, uid, syntax, source, receiver)
+        try:
+            size = message.write_to(receiving.file.fileno(), max_object)
+            _check(receiving.file.fileno(), context.abstract_syntax, uid)
+            stored = receiving.commit()
+        finally:
+            receiving.discard()
+    except LimitError as error:
+        raise Refusal(OUT_OF_RESOURCES, f"more than {max_object} bytes") from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise Refusal(OUT_OF_RESOURCES, "the disk is full") from error
+        raise
+    return Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
+
+
+def _check(descriptor: int, sop_class: str, sop_instance: str) -> None:
+    """Hold what was received against what the request said of it (PS3.4 B.2.3).
+
+    Raises
+    ------
+    Refusal
+        It is another object, or broken. One without these UIDs is taken as it is.
+    """
+    wanted = {"SOPClassUID": sop_class, "SOPInstanceUID": sop_instance}
+    beginning = os.pread(descriptor, _BEGINNING, 0)
+    try:
+        found = read_tags(beginning, wanted)
+    except DicomloomError as error:
+        if len(beginning) < _BEGINNING:
+            raise Refusal(CANNOT_UNDERSTAND, f"the data set is broken: {error.message}") from error
+        found = error.values
+    for keyword, uid in wanted.items():
+        if found.get(keyword) not in (uid, None):
+            raise Refusal(NOT_MATCHING, f"{keyword} of the data set is not that of the request")
 
 
 def _free(folder: str) -> int:
