@@ -130,6 +130,8 @@ class Message:
             if one[0] == 5:
                 talk.send(RELEASE_RP)
                 return None
+            if one[0] == 7:
+                raise EOFError
             assert one[0] == 4, one[:10]
             length, self.context, control = struct.unpack(">LBB", one[6:12])
             assert length + 4 == len(one) - 6

@@ -82,15 +82,19 @@ static void descriptors(void) {
     int file = mkstemp(name), read_only = open(name, O_RDONLY), full = open("/dev/full", O_WRONLY);
     CHECK(file >= 0 && read_only >= 0 && unlink(name) == 0 && write(file, "head ", 5) == 5);
     const struct {
-        int descriptor, os_error;
-    } cases[] = {{file, 0}, {read_only, EBADF}, {-1, 0}, {full, ENOSPC}};
+        int descriptor, before, os_error;
+    } cases[] = {{file, 0, 0},
+                 {file, EIO, EIO}, /* it failed before: nothing is written with a hole */
+                 {read_only, 0, EBADF},
+                 {-1, 0, 0},
+                 {full, 0, ENOSPC}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        if (i == 3 && full < 0) continue; /* a system without such a device */
+        if (i == 4 && full < 0) continue; /* a system without such a device */
         bringing b = {.data = stream.data, .size = stream.length, .step = 7};
         dl_wire wire = {.context = &b, .receive = bring};
         dl_receiver receiver;
         dl_error error;
-        dl_sink sink = {.descriptor = cases[i].descriptor, .most = 20};
+        dl_sink sink = {.descriptor = cases[i].descriptor, .os_error = cases[i].before, .most = 20};
         open_at_fragment(&receiver, &wire);
         CHECK(dl_receive_part(&receiver, &sink, &error) == DL_OK);
         CHECK_CASE(sink.os_error == cases[i].os_error, "case %zu: %d", i, sink.os_error);

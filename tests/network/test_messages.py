@@ -337,8 +337,8 @@ WAITING = """
     from dicomloom.network.direct import exchanging
     with associate(Node(sys.argv[1]), ["1.2.840.10008.1.1"]) as association:
         with exchanging(association.pynetdicom, association._wire, direct=True) as messages:
-            print("waiting", flush=True)
             try:
+                print("waiting", flush=True)
                 messages.receive(60)
             except KeyboardInterrupt:
                 print("heeded", flush=True)
@@ -368,3 +368,25 @@ def test_the_accept_and_a_message_in_one_segment(direct):
 
     with fake(talk) as port, talking(port, direct) as messages:
         assert messages.receive(5).read(6) == b"012345"
+
+
+@pytest.mark.parametrize("rest", [True, False], ids=["whole", "stalls"])
+def test_a_message_that_began_before_we_had_the_wire(direct, rest):
+    def talk(conversation):
+        conversation.read_pdu()
+        conversation.send(accept() + MESSAGE[:-10])
+        time.sleep(0.1)
+        if rest:
+            conversation.send(MESSAGE[-10:])
+            Message(conversation)
+            after_release(conversation)
+        conversation.until_closed()
+
+    with fake(talk) as port:
+        if rest:
+            with talking(port, direct) as messages:
+                assert messages.receive(5).read(6) == b"012345"
+        elif direct:
+            with pytest.raises(TimeoutExpired, match="did not send the rest"):
+                with talking(port, direct, timeout=0.3):
+                    pytest.fail("the block is not entered")

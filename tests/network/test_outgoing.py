@@ -58,7 +58,8 @@ def test_objects_and_pairs(tmp_path):
     (first,) = objects(tmp_path / "a", 1)
     (second,) = objects(tmp_path / "b", 1, syntax=IMPLICIT_LE)
     found = listed(tmp_path)
-    assert found[str(first)][1:] == (SECONDARY_CAPTURE, "1.2.3.1", EXPLICIT_LE, "")
+    size = first.stat().st_size
+    assert found[str(first)][1:] == (SECONDARY_CAPTURE, "1.2.3.1", EXPLICIT_LE, "", size)
     assert found[str(second)].pair == (SECONDARY_CAPTURE, IMPLICIT_LE)
     assert Selection([tmp_path]).pairs() == {one.pair for one in found.values()}
 

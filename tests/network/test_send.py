@@ -1,4 +1,4 @@
-"""Objects at a node: DCMTK's, Orthanc's, pynetdicom's and our own get the bytes of the files."""
+"""Objects at a node: DCMTK's, Orthanc's, pynetdicom's and our own get what is in the files."""
 
 import json
 import os
@@ -140,8 +140,8 @@ def test_a_peer_that_takes_only_implicit_vr(corpus, tmp_path):
         assert (found.pixel_array == expected.pixel_array).all()
 
 
-def test_orthanc_has_the_bytes(corpus, tmp_path):
-    """By its own REST interface; it takes any object that has the UIDs it files by."""
+def test_orthanc_has_the_elements(corpus, tmp_path):
+    """By its own REST interface; it writes the lengths of sequences anew."""
     http = free_port()
     settings = {"HttpServerEnabled": True, "HttpPort": http, "RemoteAccessAllowed": False}
     settings |= {"AuthenticationEnabled": False, "UnknownSopClassAccepted": True}
@@ -162,9 +162,10 @@ def test_orthanc_has_the_bytes(corpus, tmp_path):
         for name in json.loads(ask("/instances")):
             uid = json.loads(ask(f"/instances/{name}"))["MainDicomTags"]["SOPInstanceUID"]
             (tmp_path / "got").write_bytes(ask(f"/instances/{name}/file"))
-            got[uid] = bytes_of(tmp_path / "got")
+            got[uid] = pydicom.dcmread(tmp_path / "got")
     for one in report.succeeded:
-        assert got[one.SOPInstanceUID] == padded(bytes_of(one.path))
+        assert got[one.SOPInstanceUID] == pydicom.dcmread(one.path), one.path
+        assert got[one.SOPInstanceUID].file_meta.TransferSyntaxUID == one.transfer_syntax
 
 
 def test_our_own_server_has_the_bytes(corpus, tmp_path):

@@ -1,6 +1,5 @@
 """What becomes of objects where the peer, the way, a file or we ourselves fail."""
 
-import contextlib
 import json
 import os
 import signal
@@ -223,15 +222,12 @@ def test_an_answer_that_is_none(tmp_path, what):
     assert seen == [7]
 
 
-def test_storescp_that_aborts_and_comes_again(three, tmp_path):
+def test_storescp_that_aborts(three, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with storescp(out, "+xa", "--abort-during") as port:
         report = to(port, three)
-    assert [one.error for one in report.failed] == ["AssociationAborted"] * 3
-    with storescp(out, "+xa", "--abort-after") as port:
-        report = to(port, three, retries=0)
-    assert not report.succeeded
+    assert [(one.error, one.attempts) for one in report.failed] == [("AssociationAborted", 3)] * 3
 
 
 def test_storescp_that_refuses(three, tmp_path):
@@ -342,6 +338,21 @@ def test_some_contexts(three):
     assert (one.error, one.SOPInstanceUID, one.status) == ("NoAcceptedContext", uid_of(9), None)
 
 
+def test_a_peer_that_accepts_nothing_of_the_first_association(tmp_path):
+    classes = [f"1.2.826.0.1.3680043.10.1.{number:03}" for number in range(80)]
+    for number, uid in enumerate(classes):
+        (tmp_path / str(number)).write_bytes(part10(data_set(number, sop_class=uid)))
+
+    def talk(conversation):
+        keep(conversation, refused=classes[:70])
+
+    with fake(talk) as port:
+        report = to(port, tmp_path)
+    assert {one.SOPClassUID for one in report.succeeded} == set(classes[70:])
+    assert {one.SOPClassUID for one in report.failed} == set(classes[:70])
+    assert {one.error for one in report.failed} == {"NoAcceptedContext"}
+
+
 @pytest.mark.parametrize("most", [1, 5])
 def test_a_peer_that_takes_no_fragment(three, most):
     def talk(conversation):
@@ -356,7 +367,8 @@ def test_a_peer_that_takes_no_fragment(three, most):
 def test_four_jobs_at_a_peer_that_takes_two(tmp_path):
     objects(tmp_path / "in", 40)
     with store(classes=[SECONDARY_CAPTURE], most=2) as (port, seen):
-        report = to(port, tmp_path / "in", jobs=4)
+        # It counts those that it is about to refuse, too.
+        report = to(port, tmp_path / "in", jobs=4, retries=9, backoff=0.02)
     assert len(report.succeeded) == len({uid for uid, _ in seen}) == 40
     assert not report.failed
 
@@ -365,27 +377,24 @@ def test_four_jobs_at_a_peer_that_takes_two(tmp_path):
 
 
 def test_files_that_change_between_the_look_and_the_sending(tmp_path):
-    (gone, shorter, _) = objects(tmp_path / "in", 3, 5_000_000)
+    """One comes to the peer; of the others one is gone by then, and one has become shorter."""
+    paths = dict(zip(ALL_THREE, objects(tmp_path / "in", 3, 1000), strict=True))
 
-    def change(one):
-        if one.outcome == "sent" and gone.exists():
-            gone.unlink()
-
-    # All are looked over at the beginning; the peer's first answer comes after that.
-    def answer(event):
-        with contextlib.suppress(FileNotFoundError):
-            if event.request.AffectedSOPInstanceUID != uid_of(1):
-                gone.unlink()
-        os.truncate(shorter, 1000)
+    def change(event):
+        paths.pop(event.request.AffectedSOPInstanceUID)
+        gone, shorter = paths.values()
+        gone.unlink()
+        os.truncate(shorter, 500)
         return 0
 
-    with store(answer, classes=[SECONDARY_CAPTURE]) as (port, seen):
-        report = to(port, tmp_path / "in", progress=change)
-    told = {one.SOPInstanceUID: one for one in report.succeeded + report.failed}
-    assert set(told) == set(ALL_THREE)
-    assert told[uid_of(3)].outcome == "sent"
-    assert all(one.error == "ReadError" for one in report.failed)
-    assert sorted(uid for uid, _ in seen) == uids(report.succeeded)
+    with store(change, classes=[SECONDARY_CAPTURE]) as (port, seen):
+        report = to(port, tmp_path / "in")
+    assert len(seen) == len(report.succeeded) == 1
+    reasons = {one.SOPInstanceUID: one.reason for one in report.failed}
+    gone, shorter = paths
+    assert "cannot read: No such file" in reasons[gone]
+    assert "and has 500" in reasons[shorter]
+    assert {one.error for one in report.failed} == {"ReadError"}
 
 
 def test_a_file_that_shrinks_while_it_is_sent(tmp_path):

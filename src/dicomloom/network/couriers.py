@@ -90,7 +90,7 @@ class Errand:
         self._originator = originator
         self.skipped = 0
         self._journal: Journal | None = None
-        self._tried = False
+        self._tried = self._has_groups = False
 
     def run(self) -> Generator[Sent, None, None]:
         """Send all; gives what becomes of each."""
@@ -99,6 +99,7 @@ class Errand:
                 path = os.fspath(self._options.report)
                 self._journal = stack.enter_context(Journal(path, str(self._node)))
             groups = proposals(self._selection.pairs(), transcode=self._options.transcode)
+            self._has_groups = len(groups) > 1
             # What cannot be sent is told with the first.
             for number, group in enumerate(groups or [[]]):
                 with contextlib.closing(self._group(group, faulty=number == 0)) as outcomes:
@@ -130,7 +131,9 @@ class Errand:
             crew = _Crew(self._node, self._options, contexts, pool, self._originator)
             yield from crew.run()
             failure = crew.failure
-            if failure is not None and not (self._tried or crew.opened):
+            # The peer may accept contexts of another group.
+            goes_on = self._has_groups and isinstance(failure, NoAcceptedContext)
+            if failure is not None and not (self._tried or crew.opened or goes_on):
                 raise failure
             self._tried = True
             # What nobody could be found for.

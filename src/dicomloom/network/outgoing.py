@@ -36,6 +36,8 @@ class Outgoing(NamedTuple):
         UID.
     fault : str
         Why it cannot be sent; "" where it can.
+    size : int or None
+        Bytes of the file when it was looked over; None where it was not.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Outgoing(NamedTuple):
     sop_instance: str
     transfer_syntax: str
     fault: str = ""
+    size: int | None = None
 
     @property
     def pair(self) -> Pair:
@@ -79,19 +82,20 @@ class Selection:
         self._named = {path for path in self._paths if not os.path.isdir(path)}
         self._threads = threads
 
-    def _scan(self, *tags: str) -> Scan:
-        return scan(self._paths, tags, threads=self._threads, batch_size=1024)
+    def _scan(self, *tags: str, file_info: bool = False) -> Scan:
+        return scan(self._paths, tags, threads=self._threads, batch_size=1024, file_info=file_info)
 
     def __iter__(self) -> Iterator[Outgoing]:
         """Give all objects, and what should be one and is not, in no particular order."""
         tags = ("SOPClassUID", "SOPInstanceUID", _SYNTAX, _MEDIA_CLASS)
-        with self._scan(*tags, _END) as found:
+        names = ("Filename", "Status", *tags, "Error", "FileSize")
+        with self._scan(*tags, _END, file_info=True) as found:
             for batch in found:
-                columns = (batch.column(name) for name in ("Filename", "Status", *tags, "Error"))
-                for path, status, *uids, error in zip(*columns, strict=True):
+                columns = (batch.column(name) for name in names)
+                for path, status, *uids, error, size in zip(*columns, strict=True):
                     made = self._object(str(path), str(status), uids, error)
                     if made is not None:
-                        yield made
+                        yield made._replace(size=size)
 
     def _object(
         self, path: str, status: str, uids: Sequence[object], error: object

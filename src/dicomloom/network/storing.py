@@ -131,6 +131,13 @@ class Storer:
     def _prepared(self, item: Outgoing, stack: contextlib.ExitStack) -> tuple[int, str, Stretch]:
         """Return context, transfer syntax and data set of what is to be sent."""
         syntax, data = _opened(item.path, stack)
+        if item.size not in (None, data.end):
+            # It may be cut off, and nobody would see that any more.
+            raise ReadError(
+                f"it had {item.size} bytes when it was looked over, and has {data.end}: "
+                "send it when it does not change any more",
+                path=item.path,
+            )
         number = self._contexts.get((item.sop_class, syntax))
         if number is not None:
             return number, syntax, data
