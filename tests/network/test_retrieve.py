@@ -75,8 +75,8 @@ def test_all_that_matches_comes_as_it_is(archive, truth, tmp_path, method):
 @pytest.mark.parametrize(
     "keys",
     [
-        {"PatientID": "98890234", "Modality": "CT"},
-        {"PatientID": "98890234", "InstanceNumber": "1"},
+        {"PatientID": "98890234", "Modality": "MR"},
+        {"PatientID": "98890234", "InstanceNumber": "3"},
         {"StudyDate": "20040101-20041231"},
         {"StudyInstanceUID": "1.3.6.1.4.1.5962.1.2.4.20040826185059.5457", "level": "SERIES"},
         {"StudyInstanceUID": "1.3.6.1.4.1.5962.1.2.4.20040826185059.5457"},
@@ -99,7 +99,8 @@ def test_what_matches_and_nothing_else(archive, truth, tmp_path, keys, method):
     }
     report = retrieve(node, tmp_path, **keys, **settings(method, listen))
     assert {one.SOPInstanceUID for one in report.arrived} == wanted
-    assert report.complete == bool(wanted)
+    assert wanted
+    assert report.complete
 
 
 def data_set_of(path):

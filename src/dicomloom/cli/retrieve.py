@@ -154,17 +154,21 @@ def _tell(report: RetrieveReport, *, as_json: bool) -> None:
         if as_json:
             _print_json("warned", **remark._asdict())
         sys.stderr.write(f"{remark.SOPInstanceUID}: warned: {remark.reason}\n")
-    sys.stderr.write(_summary(report) + "\n")
+    sys.stderr.write(_summary(report))
 
 
 def _summary(report: RetrieveReport) -> str:
     if not report.requests:
-        return f"nothing at {report.node} matches"
+        return _nothing(report.node)
     parts = [f"{report.count:,} objects came from {report.node}"]
     missing = len(report.missing) + report.unnamed
     parts += [f"{len(report.failed):,} failed"] if report.failed else []
     parts += [f"{missing:,} are missing"] if missing else []
-    return ", ".join(parts) + f"; {report.bytes / 1e6:,.1f} MB in {report.seconds:.2f} s"
+    return ", ".join(parts) + f"; {report.bytes / 1e6:,.1f} MB in {report.seconds:.2f} s\n"
+
+
+def _nothing(node: str) -> str:
+    return f"nothing at {node} matches\n"
 
 
 def _list(node: Node, arguments: argparse.Namespace) -> int:
@@ -181,6 +185,8 @@ def _list(node: Node, arguments: argparse.Namespace) -> int:
         else:
             words = (errand.level, *errand.keys.values(), "?" if count is None else str(count))
             sys.stdout.write("\t".join(_shown(words)) + "\n")
+    if not found:
+        sys.stderr.write(_nothing(str(node)))
     return 0 if found else EXIT_SOME_FAILED
 
 
