@@ -81,6 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do with an object that is there already (default: keep that)",
     )
     parser.add_argument(
+        "--fsync",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether an object is on the disk before the node hears so (default: yes)",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="only tell what would be asked for, on stdout"
     )
     options.add_progress(parser)
@@ -117,6 +123,7 @@ def _retrieve(node: Node, arguments: argparse.Namespace) -> int:
             listen=arguments.listen,
             layout=LAYOUT if arguments.layout is None else arguments.layout,
             existing=arguments.existing,
+            sync=arguments.fsync,
             report=report,
         )
     shown = ProgressLine() if options.shows_progress(arguments) else None
