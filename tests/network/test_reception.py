@@ -38,8 +38,8 @@ def test_objects_are_taken_while_a_request_runs_only(folder, tmp_path):
         assert stored.store("1.2.5") == 0xA700
         with reception.open_to(tally()):
             assert stored.store("1.2.6") == 0
+            assert [one.sop_instance for one in reception.arrivals()] == ["1.2.6"]
         assert stored.store("1.2.7") == 0xA700
-        assert [one.sop_instance for one in reception.arrivals()] == ["1.2.6"]
         stored.association.release()
     assert [path.name for path in (tmp_path / "in").rglob("*.dcm")] == ["1.2.6.dcm"]
 

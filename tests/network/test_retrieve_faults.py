@@ -371,6 +371,23 @@ def test_a_peer_that_is_silent_after_a_move(tmp_path):
             retrieve(node(peer, 0.5), tmp_path, method="move", listen=listen, **KEYS)
 
 
+def test_a_peer_that_breaks_off_a_move(tmp_path, way):
+    """What came over the other association is whole, and in the report."""
+    port = free_port()
+
+    def script(conversation):
+        stored = Once(port)
+        stored.store("1.2.5")
+        stored.store("1.2.6")
+        conversation.send(abort(0, 0))
+
+    with pytest.raises(dicomloom.AssociationAborted) as caught:
+        move(script, tmp_path, port)
+    uids = [one.SOPInstanceUID for one in caught.value.report.arrived]
+    assert uids == ["1.2.5", "1.2.6"]
+    assert names(tmp_path) == ["1.2.5.dcm", "1.2.6.dcm"]
+
+
 def test_others_are_not_let_in(tmp_path):
     """Connections from other addresses are closed without a word."""
     port, heard = free_port(), []

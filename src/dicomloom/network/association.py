@@ -314,8 +314,6 @@ class OpenAssociation:
     def exchanging(self, operation: str) -> Iterator[Messages]:
         """Take the messages from the engine for the block, and name what is being done.
 
-        A data set that goes through the engine is in memory; the direct way holds none.
-
         Raises
         ------
         NetworkError
