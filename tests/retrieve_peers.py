@@ -62,8 +62,8 @@ def _matches(data_set, identifier):
 
 
 @contextlib.contextmanager
-def pynetdicom_scp(data_sets, destination=None, *, get=True):
-    """pynetdicom's SCP over some data sets; gives its port."""
+def pynetdicom_scp(data_sets, destination=None, *, get=True, levels=("STUDY", "SERIES", "IMAGE")):
+    """pynetdicom's SCP over some data sets, which answers at some levels; gives its port."""
     uniques = {
         "STUDY": "StudyInstanceUID",
         "SERIES": "SeriesInstanceUID",
@@ -74,7 +74,7 @@ def pynetdicom_scp(data_sets, destination=None, *, get=True):
         identifier = event.identifier
         unique = uniques[identifier.QueryRetrieveLevel]
         seen = set()
-        for one in data_sets:
+        for one in data_sets if identifier.QueryRetrieveLevel in levels else ():
             if _matches(one, identifier) and one[unique].value not in seen:
                 seen.add(one[unique].value)
                 answer = Dataset()

@@ -8,7 +8,7 @@ import pytest
 
 import dicomloom
 from dicomloom import Node, retrieve, retrieve_each
-from dicomloom.network import direct, retrieval
+from dicomloom.network import direct, planning, retrieval
 from find_peers import TEST_FILES, objects
 from network_peers import free_port
 from retrieve_peers import CT, data_sets, dcmtk, orthancs, ours, pynetdicom_scp, pynetdicoms
@@ -264,3 +264,21 @@ def test_many_instances_by_uid(tmp_path):
         report = retrieve(node, tmp_path, StudyInstanceUID="1.2.3", level="IMAGE")
     assert (report.complete, report.count, report.requests) == (True, 210, 1)
     assert {path.stem for path in files(tmp_path)} == {one.SOPInstanceUID for one in held}
+
+
+@pytest.mark.parametrize("levels", [("STUDY",), ("STUDY", "SERIES")], ids=str)
+def test_a_peer_that_does_not_tell_of_instances(tmp_path, levels):
+    """Then its own numbers are what arrivals are counted against."""
+    with pynetdicom_scp(data_sets("1.2.5", "1.2.6"), levels=levels) as port:
+        node = Node(f"ARCHIVE@127.0.0.1:{port}", timeout=5)
+        report = retrieve(node, tmp_path, PatientID="P1")
+    assert (report.complete, report.count, report.unexpected) == (True, 2, [])
+
+
+def test_answers_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "_MOST_FOUND", 20)
+    with pynetdicom_scp(data_sets(*(f"1.2.5.{number}" for number in range(30)))) as port:
+        node = Node(f"ARCHIVE@127.0.0.1:{port}", timeout=5)
+        with pytest.raises(dicomloom.LimitError, match="at level IMAGE"):
+            retrieve(node, tmp_path, PatientID="P1")
+    assert files(tmp_path) == []

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dicomloom.network.association import OpenAssociation
 
 _LOGGER = logging.getLogger("dicomloom.network")
-# Studies of a question; instances of a request whose UIDs are held: beyond that they are counted.
+# Answers to a question; instances of a request whose UIDs are held: beyond that they are counted.
 _MOST_FOUND, _MOST_EXPECTED = 1_000_000, 100_000
 # UIDs of a list: each has up to 65 bytes, and the value of an element of VR UI up to 65534.
 _MOST_LISTED = 200
@@ -249,8 +249,6 @@ def _studies(node: Node, wish: Wish) -> list[tuple[Keys, int | None]]:
                 above = [
                     each for keys, _ in above for each in _matches(association, wish, level, keys)
                 ]
-                if len(above) > _MOST_FOUND:
-                    raise LimitError(f"expected at most {_MOST_FOUND} studies, found more")
     except _TOLERATED:
         given = [wish.given(level) for level in levels[: levels.index("STUDY") + 1]]
         if None in given or any(not one for one in given):
@@ -283,8 +281,9 @@ def _ask(association: OpenAssociation, wish: Wish, level: str, above: Keys) -> I
         if not fits or value in seen or (given is not None and value not in given):
             _LOGGER.warning("%s: an answer at level %s is left out", association.node, level)
             continue
-        if len(seen) < _MOST_FOUND:
-            seen.add(value)
+        if len(seen) == _MOST_FOUND:
+            raise LimitError(f"expected at most {_MOST_FOUND} answers at level {level}, found more")
+        seen.add(value)
         yield answer
 
 
@@ -311,18 +310,15 @@ class _Survey:
         if level == "IMAGE":
             return [Errand(study.root, level, study.keys, expected)] if expected else []
         unknown = any(one.expected is None for one in found) or len(expected) > _MOST_EXPECTED
-        # Series without a word about their instances: the peer does not do this level.
-        if unknown or (study.count and not expected):
+        # A study without instances: the peer does not do these levels.
+        if unknown or not expected:
             return [study]
         return [Errand(study.root, level, study.keys, expected, study.count)]
 
     def _series(self) -> Iterator[Errand]:
         wish, keys = self._wish, self._study.keys
         for above, count in list(_matches(self._association, wish, "SERIES", keys)):
-            expected = self._instances(above)
-            if wish.level != "IMAGE" and not expected and count:
-                expected = None
-            yield Errand(wish.root, "SERIES", above, expected, count)
+            yield Errand(wish.root, "SERIES", above, self._instances(above) or None, count)
 
     def _instances(self, above: Keys) -> dict[str, Instance] | None:
         made: dict[str, Instance] = {}
