@@ -119,6 +119,7 @@ def test_exit_codes(tmp_path, arguments, code, says):
     done = command("retrieve", "PACS@127.0.0.1:1", "-d", tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert says in done.stderr
+    assert "matches" not in done.stderr
 
 
 def test_a_folder_that_cannot_be(node, tmp_path):

@@ -139,7 +139,9 @@ def _retrieve(node: Node, arguments: argparse.Namespace) -> int:
     finally:
         if shown:
             shown.clear()
-        _tell(report, as_json=arguments.json)
+        is_over = sys.exc_info()[0] is None
+        if is_over or report.requests:
+            _tell(report, as_json=arguments.json)
     return 0 if report.complete else EXIT_SOME_FAILED
 
 
