@@ -144,8 +144,9 @@ def last(status, completed=0, failed=0, uids=(), field=C_GET, number=1, warning=
 
 
 def object_of(uid, pixels=b"\0\1" * 50, study=STUDY, series="1.2.4", **more):
-    """A data set in Explicit VR Little Endian."""
-    made = element(0x00080016, "UI", _uid(CT)) + element(0x00080018, "UI", _uid(uid))
+    """A data set in Explicit VR Little Endian; None: without the UID."""
+    made = element(0x00080016, "UI", _uid(CT))
+    made += b"" if uid is None else element(0x00080018, "UI", _uid(uid))
     made += element(0x00100020, "LO", _pad(more.get("patient", "P1")))
     made += element(0x0020000D, "UI", _uid(study)) + element(0x0020000E, "UI", _uid(series))
     return made + element(0x7FE00010, "OW", pixels)

@@ -83,7 +83,7 @@ def test_nothing_matches(node, tmp_path, more):
 
 def test_what_is_missing_is_told(tmp_path):
     def script(conversation):
-        give(conversation, ("1.2.5", object_of("1.2.5")), ("1.2.9", object_of("1.2.8")))
+        give(conversation, ("1.2.5", object_of("1.2.5")), ("1.2.9", object_of(None)))
         conversation.send(last(0xB000, completed=2, failed=1, uids=["1.2.6"]))
 
     keys = (*KEY, "-k", "SeriesInstanceUID=1.2.4", "-k", "SOPInstanceUID=1.2.5\\1.2.6\\1.2.7")
@@ -95,7 +95,7 @@ def test_what_is_missing_is_told(tmp_path):
         "1.2.6: failed: status 0xB000, Warning: Sub-operations complete, one or more failures",
         "1.2.7: missing",
         "1.2.9: unexpected",
-        "1.2.9: warned: its data set has another SOP Instance UID",
+        "1.2.9: warned: its data set has no SOP Instance UID",
     ]
     assert "2 objects came" in done.stderr
     assert "1 failed, 1 are missing" in done.stderr

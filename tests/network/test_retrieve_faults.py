@@ -225,10 +225,9 @@ def test_an_object_that_comes_twice(tmp_path):
     assert names(tmp_path) == ["1.2.5.dcm"]
 
 
-@pytest.mark.parametrize("data", [object_of("1.2.77"), b"\1\2\3\4" * 30], ids=["uid", "noise"])
-def test_an_object_that_is_odd_is_kept_and_told(tmp_path, data):
+def test_an_object_that_is_odd_is_kept_and_told(tmp_path):
     def script(conversation):
-        give(conversation, ("1.2.5", data))
+        give(conversation, ("1.2.5", object_of(None)))
         conversation.send(last(0, completed=1))
 
     report = get(script, tmp_path)
@@ -236,7 +235,26 @@ def test_an_object_that_is_odd_is_kept_and_told(tmp_path, data):
     (arrived,) = report.arrived
     assert arrived.path.endswith("/1.2.5.dcm")
     with open(arrived.path, "rb") as file:
-        assert file.read().endswith(data)
+        assert file.read().endswith(object_of(None))
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [(object_of("1.2.77"), 0xA900), (b"\1\2\3\4" * 30, 0xC000)],
+    ids=["uid", "noise"],
+)
+def test_an_object_that_is_another_or_none(tmp_path, data, status):
+    seen = []
+
+    def script(conversation):
+        statuses = give(conversation, ("1.2.5", data))
+        conversation.send(last(0xB000, failed=1))
+        return statuses
+
+    report = get(script, tmp_path, seen=seen)
+    assert seen == [[status]]
+    assert [(one.status, one.refused) for one in report.failed] == [(status, True)]
+    assert names(tmp_path) == []
 
 
 def test_what_the_peer_says_failed(tmp_path, way):
@@ -531,7 +549,7 @@ def test_a_peer_that_does_not_heed_a_cancel(tmp_path, monkeypatch):
 
     def script(conversation):
         for number in range(10_000):
-            give(conversation, (f"1.2.5.{number}", object_of("1.2.5")))
+            give(conversation, (f"1.2.5.{number}", object_of(f"1.2.5.{number}")))
         seen.append("never cut off")
 
     with retrieved_from(script) as port, leaving_nothing():

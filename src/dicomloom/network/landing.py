@@ -259,8 +259,8 @@ class Folder:
             values = error.values
             self.remarks.append((uid, "its header cannot be read"))
         else:
-            if values[_INSTANCE] != uid:
-                self.remarks.append((uid, "its data set has another SOP Instance UID"))
+            if values[_INSTANCE] is None:
+                self.remarks.append((uid, "its data set has no SOP Instance UID"))
         return {**values, _INSTANCE: uid}
 
 
