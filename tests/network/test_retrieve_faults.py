@@ -62,7 +62,7 @@ def leaving_nothing():
 
 
 def get(script, folder, keys=KEYS, seen=None, timeout=3, **more):
-    with retrieved_from(script, seen) as port, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script, seen) as port:
         return retrieve(node(port, timeout), folder, method="get", **keys, **more)
 
 
@@ -326,7 +326,7 @@ def test_an_object_without_a_data_set(tmp_path):
 
 
 def move(script, folder, port, keys=KEYS, **more):
-    with retrieved_from(script) as peer, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script) as peer:
         listen = f"127.0.0.1:{port}"
         return retrieve(node(peer), folder, method="move", listen=listen, **keys, **more)
 
@@ -379,7 +379,7 @@ def test_a_peer_that_is_silent_after_a_move(tmp_path):
     def script(conversation):
         conversation.until_closed()
 
-    with retrieved_from(script) as peer, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script) as peer:
         listen = f"127.0.0.1:{free_port()}"
         with pytest.raises(dicomloom.TimeoutExpired):
             retrieve(node(peer, 0.5), tmp_path, method="move", listen=listen, **KEYS)
@@ -531,7 +531,7 @@ def test_an_iterator_that_is_left_cancels_and_releases(tmp_path, way):
         seen.append(conversation.read_pdu()[0])
         conversation.send(RELEASE_RP)
 
-    with retrieved_from(script) as port, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script) as port:
         each = dicomloom.retrieve_each(node(port), tmp_path, KEYS, method="get")
         assert next(each).SOPInstanceUID == "1.2.5"
         each.close()
@@ -548,7 +548,7 @@ def test_a_peer_that_does_not_heed_a_cancel(tmp_path, monkeypatch):
             give(conversation, (f"1.2.5.{number}", object_of(f"1.2.5.{number}")))
         seen.append("never cut off")
 
-    with retrieved_from(script) as port, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script) as port:
         each = dicomloom.retrieve_each(node(port), tmp_path, KEYS, method="get")
         next(each)
         each.close()
