@@ -62,8 +62,8 @@ def _matches(data_set, identifier):
 
 
 @contextlib.contextmanager
-def pynetdicom_scp(data_sets, destination=None, *, get=True):
-    """pynetdicom's SCP over some data sets; gives its port."""
+def pynetdicom_scp(data_sets, destination=None, *, get=True, levels=("STUDY", "SERIES", "IMAGE")):
+    """pynetdicom's SCP over some data sets, which answers at some levels; gives its port."""
     uniques = {
         "STUDY": "StudyInstanceUID",
         "SERIES": "SeriesInstanceUID",
@@ -74,7 +74,7 @@ def pynetdicom_scp(data_sets, destination=None, *, get=True):
         identifier = event.identifier
         unique = uniques[identifier.QueryRetrieveLevel]
         seen = set()
-        for one in data_sets:
+        for one in data_sets if identifier.QueryRetrieveLevel in levels else ():
             if _matches(one, identifier) and one[unique].value not in seen:
                 seen.add(one[unique].value)
                 answer = Dataset()
@@ -144,8 +144,9 @@ def last(status, completed=0, failed=0, uids=(), field=C_GET, number=1, warning=
 
 
 def object_of(uid, pixels=b"\0\1" * 50, study=STUDY, series="1.2.4", **more):
-    """A data set in Explicit VR Little Endian."""
-    made = element(0x00080016, "UI", _uid(CT)) + element(0x00080018, "UI", _uid(uid))
+    """A data set in Explicit VR Little Endian; None: without the UID."""
+    made = element(0x00080016, "UI", _uid(CT))
+    made += b"" if uid is None else element(0x00080018, "UI", _uid(uid))
     made += element(0x00100020, "LO", _pad(more.get("patient", "P1")))
     made += element(0x0020000D, "UI", _uid(study)) + element(0x0020000E, "UI", _uid(series))
     return made + element(0x7FE00010, "OW", pixels)

@@ -3,9 +3,10 @@
 `scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
 `FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
 pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
-pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `worklist`, `PerformedProcedureStep`,
-`commit` and `associate` talk to other nodes, `serve` is one, `explain` tells why that fails.
-Importing the package loads nothing else: names are looked up when they are first used (PEP 562).
+pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `retrieve`, `send`, `worklist`,
+`PerformedProcedureStep`, `commit` and `associate` talk to other nodes, `serve` is one, `explain`
+tells why that fails. Importing the package loads nothing else: names are looked up when they are
+first used (PEP 562).
 """
 
 from __future__ import annotations

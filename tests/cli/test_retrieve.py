@@ -1,14 +1,18 @@
 """`dicomloom retrieve`."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 import dicomloom
+from find_peers import archive
 from network_peers import free_port
 from retrieve_peers import data_sets, give, last, object_of, pynetdicom_scp, retrieved_from
 from shell import command, fails, works
 
+DOCS = Path(__file__).parents[2] / "docs" / "network.md"
 UIDS = ["1.2.5", "1.2.6", "1.2.7"]
 KEY = ("-k", "StudyInstanceUID=1.2.3")
 
@@ -74,12 +78,12 @@ def test_a_dry_run_brings_nothing(node, tmp_path):
 @pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=str)
 def test_nothing_matches(node, tmp_path, more):
     done = fails(1, "retrieve", node, "-k", "StudyInstanceUID=9.9", "-d", tmp_path, *more)
-    assert done.stderr == ("" if more else f"nothing at {node} matches\n")
+    assert done.stderr == f"nothing at {node} matches\n"
 
 
 def test_what_is_missing_is_told(tmp_path):
     def script(conversation):
-        give(conversation, ("1.2.5", object_of("1.2.5")), ("1.2.9", object_of("1.2.8")))
+        give(conversation, ("1.2.5", object_of("1.2.5")), ("1.2.9", object_of(None)))
         conversation.send(last(0xB000, completed=2, failed=1, uids=["1.2.6"]))
 
     keys = (*KEY, "-k", "SeriesInstanceUID=1.2.4", "-k", "SOPInstanceUID=1.2.5\\1.2.6\\1.2.7")
@@ -91,7 +95,7 @@ def test_what_is_missing_is_told(tmp_path):
         "1.2.6: failed: status 0xB000, Warning: Sub-operations complete, one or more failures",
         "1.2.7: missing",
         "1.2.9: unexpected",
-        "1.2.9: warned: its data set has another SOP Instance UID",
+        "1.2.9: warned: its data set has no SOP Instance UID",
     ]
     assert "2 objects came" in done.stderr
     assert "1 failed, 1 are missing" in done.stderr
@@ -115,8 +119,33 @@ def test_exit_codes(tmp_path, arguments, code, says):
     done = command("retrieve", "PACS@127.0.0.1:1", "-d", tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert says in done.stderr
+    assert "matches" not in done.stderr
 
 
 def test_a_folder_that_cannot_be(node, tmp_path):
     (tmp_path / "file").touch()
     fails(40, "retrieve", node, *KEY, "-d", tmp_path / "file")
+
+
+@pytest.mark.filterwarnings("ignore::dicomloom.DicomloomWarning")
+def test_the_page(corpus, tmp_path, monkeypatch, capsys):
+    """The commands and the example of docs/network.md."""
+    text = DOCS.read_text()
+    section = text[text.index("## Retrieve") : text.index("## Send")]
+    (tmp_path / "archive").mkdir()
+    with archive(tmp_path / "archive", corpus) as port:
+        (tmp_path / "c.toml").write_text(
+            f'[nodes.pacs]\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\nport = {port}\n'
+        )
+        monkeypatch.setenv("DICOMLOOM_CONFIG", str(tmp_path / "c.toml"))
+        monkeypatch.chdir(tmp_path)
+        commands = re.findall(r"^    dicomloom (.*)$", section, re.MULTILINE)
+        assert len(commands) == 3
+        for line in commands:
+            works(*(word.strip("'") for word in line.split()))
+        (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+        exec(example, {})
+    printed = capsys.readouterr().out
+    assert "True 17 [] [] 0" in printed
+    assert "1.2.840.10008.1.2.1 " in printed
+    assert len(stems(tmp_path / "out")) == 1

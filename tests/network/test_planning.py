@@ -23,7 +23,7 @@ from support import EXPLICIT_LE, IMPLICIT_LE
 )
 @pytest.mark.parametrize("root", ["study", "patient"])
 def test_the_level_is_that_of_the_lowest_key(root, keys, level):
-    assert Wish.of(root, None, keys).level == level
+    assert Wish.of(root, None, {"PatientID": "1"} | keys).level == level
     assert Wish.of(root, "image", {"PatientID": "1"}).level == "IMAGE"
 
 
@@ -33,6 +33,11 @@ def test_keys_go_to_their_level():
     assert Wish.of("patient", None, keys).keys == {"PATIENT": {"PatientID": "1"}} | made
     made["STUDY"]["PatientID"] = "1"
     assert Wish.of("study", None, keys).keys == made
+
+
+def test_the_patient_root_begins_with_a_patient():
+    with pytest.raises(TagError, match="study root"):
+        Wish.of("patient", None, {"StudyInstanceUID": "1.2"})
 
 
 def test_a_patient_is_all_studies():

@@ -1,6 +1,7 @@
 """Retrieving from real archives, by C-GET and C-MOVE, and what the report says."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pydicom
@@ -8,9 +9,9 @@ import pytest
 
 import dicomloom
 from dicomloom import Node, retrieve, retrieve_each
-from dicomloom.network import direct, retrieval
+from dicomloom.network import direct, planning, retrieval
 from find_peers import TEST_FILES, objects
-from network_peers import free_port
+from network_peers import certificate, free_port
 from retrieve_peers import CT, data_sets, dcmtk, orthancs, ours, pynetdicom_scp, pynetdicoms
 from support import EXPLICIT_LE
 
@@ -75,8 +76,8 @@ def test_all_that_matches_comes_as_it_is(archive, truth, tmp_path, method):
 @pytest.mark.parametrize(
     "keys",
     [
-        {"PatientID": "98890234", "Modality": "CT"},
-        {"PatientID": "98890234", "InstanceNumber": "1"},
+        {"PatientID": "98890234", "Modality": "MR"},
+        {"PatientID": "98890234", "InstanceNumber": "3"},
         {"StudyDate": "20040101-20041231"},
         {"StudyInstanceUID": "1.3.6.1.4.1.5962.1.2.4.20040826185059.5457", "level": "SERIES"},
         {"StudyInstanceUID": "1.3.6.1.4.1.5962.1.2.4.20040826185059.5457"},
@@ -99,7 +100,8 @@ def test_what_matches_and_nothing_else(archive, truth, tmp_path, keys, method):
     }
     report = retrieve(node, tmp_path, **keys, **settings(method, listen))
     assert {one.SOPInstanceUID for one in report.arrived} == wanted
-    assert report.complete == bool(wanted)
+    assert wanted
+    assert report.complete
 
 
 def data_set_of(path):
@@ -263,3 +265,59 @@ def test_many_instances_by_uid(tmp_path):
         report = retrieve(node, tmp_path, StudyInstanceUID="1.2.3", level="IMAGE")
     assert (report.complete, report.count, report.requests) == (True, 210, 1)
     assert {path.stem for path in files(tmp_path)} == {one.SOPInstanceUID for one in held}
+
+
+@pytest.mark.parametrize("levels", [("STUDY",), ("STUDY", "SERIES")], ids=str)
+def test_a_peer_that_does_not_tell_of_instances(tmp_path, levels):
+    """Then its own numbers are what arrivals are counted against."""
+    with pynetdicom_scp(data_sets("1.2.5", "1.2.6"), levels=levels) as port:
+        node = Node(f"ARCHIVE@127.0.0.1:{port}", timeout=5)
+        report = retrieve(node, tmp_path, PatientID="P1")
+    assert (report.complete, report.count, report.unexpected) == (True, 2, [])
+
+
+def test_answers_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "_MOST_FOUND", 20)
+    with pynetdicom_scp(data_sets(*(f"1.2.5.{number}" for number in range(30)))) as port:
+        node = Node(f"ARCHIVE@127.0.0.1:{port}", timeout=5)
+        with pytest.raises(dicomloom.LimitError, match="at level IMAGE"):
+            retrieve(node, tmp_path, PatientID="P1")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("method", ["get", "move"])
+def test_over_tls(corpus, tmp_path, method):
+    """Both ways of the objects are encrypted, each with its own certificate."""
+    theirs, key = certificate(tmp_path, "theirs")
+    mine, my_key = certificate(tmp_path, "mine")
+    destination = free_port()
+    known = Node(f"ME@127.0.0.1:{destination}", tls=True, tls_ca=str(mine), tls_cert=str(theirs),
+                 tls_key=str(key))  # fmt: skip
+    given = {"tls_cert": str(theirs), "tls_key": str(key)}
+    with dicomloom.serve(tmp_path / "a", port=0, nodes=[known], **given) as server:
+        node = Node(
+            f"{server.ae_title}@127.0.0.1:{server.port}",
+            calling_ae_title="ME",
+            tls=True,
+            tls_ca=str(theirs),
+            tls_cert=str(mine),
+            tls_key=str(my_key),
+        )
+        dicomloom.send(node, corpus / TEST_FILES / "CT_small.dcm")
+        listen = f"127.0.0.1:{destination}"
+        report = retrieve(node, tmp_path / "b", PatientID="1CT1", **settings(method, listen))
+    assert (report.complete, report.count) == (True, 1)
+
+
+def test_many_retrievals_into_one_folder(encoded, tmp_path):
+    node, _, folder = encoded
+    with ThreadPoolExecutor(4) as pool:
+        tasks = [pool.submit(retrieve, node, tmp_path, PatientName="*") for _ in range(4)]
+    reports = [task.result() for task in tasks]
+    assert all(report.complete for report in reports)
+    paths = files(tmp_path)
+    outcomes = [one.outcome for report in reports for one in report.arrived]
+    assert outcomes.count("new") == len(paths) == len(files(folder / "objects"))
+    for path in paths:
+        (source,) = (folder / "objects").rglob(path.name)
+        assert data_set_of(path) == data_set_of(source)

@@ -62,7 +62,7 @@ def leaving_nothing():
 
 
 def get(script, folder, keys=KEYS, seen=None, timeout=3, **more):
-    with retrieved_from(script, seen) as port, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script, seen) as port:
         return retrieve(node(port, timeout), folder, method="get", **keys, **more)
 
 
@@ -225,7 +225,7 @@ def test_an_object_that_comes_twice(tmp_path):
     assert names(tmp_path) == ["1.2.5.dcm"]
 
 
-@pytest.mark.parametrize("data", [object_of("1.2.77"), b"\1\2\3\4" * 30], ids=["uid", "noise"])
+@pytest.mark.parametrize("data", [object_of(None), b"\1\2\3\4" * 30], ids=["no uid", "noise"])
 def test_an_object_that_is_odd_is_kept_and_told(tmp_path, data):
     def script(conversation):
         give(conversation, ("1.2.5", data))
@@ -237,6 +237,20 @@ def test_an_object_that_is_odd_is_kept_and_told(tmp_path, data):
     assert arrived.path.endswith("/1.2.5.dcm")
     with open(arrived.path, "rb") as file:
         assert file.read().endswith(data)
+
+
+def test_an_object_that_is_another(tmp_path):
+    seen = []
+
+    def script(conversation):
+        statuses = give(conversation, ("1.2.5", object_of("1.2.77")))
+        conversation.send(last(0xB000, failed=1))
+        return statuses
+
+    report = get(script, tmp_path, seen=seen)
+    assert seen == [[0xA900]]
+    assert [(one.status, one.refused) for one in report.failed] == [(0xA900, True)]
+    assert names(tmp_path) == []
 
 
 def test_what_the_peer_says_failed(tmp_path, way):
@@ -312,7 +326,7 @@ def test_an_object_without_a_data_set(tmp_path):
 
 
 def move(script, folder, port, keys=KEYS, **more):
-    with retrieved_from(script) as peer, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script) as peer:
         listen = f"127.0.0.1:{port}"
         return retrieve(node(peer), folder, method="move", listen=listen, **keys, **more)
 
@@ -365,10 +379,27 @@ def test_a_peer_that_is_silent_after_a_move(tmp_path):
     def script(conversation):
         conversation.until_closed()
 
-    with retrieved_from(script) as peer, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script) as peer:
         listen = f"127.0.0.1:{free_port()}"
         with pytest.raises(dicomloom.TimeoutExpired):
             retrieve(node(peer, 0.5), tmp_path, method="move", listen=listen, **KEYS)
+
+
+def test_a_peer_that_breaks_off_a_move(tmp_path, way):
+    """What came over the other association is whole, and in the report."""
+    port = free_port()
+
+    def script(conversation):
+        stored = Once(port)
+        stored.store("1.2.5")
+        stored.store("1.2.6")
+        conversation.send(abort(0, 0))
+
+    with pytest.raises(dicomloom.AssociationAborted) as caught:
+        move(script, tmp_path, port)
+    uids = [one.SOPInstanceUID for one in caught.value.report.arrived]
+    assert uids == ["1.2.5", "1.2.6"]
+    assert names(tmp_path) == ["1.2.5.dcm", "1.2.6.dcm"]
 
 
 def test_others_are_not_let_in(tmp_path):
@@ -500,7 +531,7 @@ def test_an_iterator_that_is_left_cancels_and_releases(tmp_path, way):
         seen.append(conversation.read_pdu()[0])
         conversation.send(RELEASE_RP)
 
-    with retrieved_from(script) as port, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script) as port:
         each = dicomloom.retrieve_each(node(port), tmp_path, KEYS, method="get")
         assert next(each).SOPInstanceUID == "1.2.5"
         each.close()
@@ -514,10 +545,10 @@ def test_a_peer_that_does_not_heed_a_cancel(tmp_path, monkeypatch):
 
     def script(conversation):
         for number in range(10_000):
-            give(conversation, (f"1.2.5.{number}", object_of("1.2.5")))
+            give(conversation, (f"1.2.5.{number}", object_of(f"1.2.5.{number}")))
         seen.append("never cut off")
 
-    with retrieved_from(script) as port, leaving_nothing():
+    with leaving_nothing(), retrieved_from(script) as port:
         each = dicomloom.retrieve_each(node(port), tmp_path, KEYS, method="get")
         next(each)
         each.close()

@@ -81,6 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do with an object that is there already (default: keep that)",
     )
     parser.add_argument(
+        "--fsync",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether an object is on the disk before the node hears so (default: yes)",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="only tell what would be asked for, on stdout"
     )
     options.add_progress(parser)
@@ -117,6 +123,7 @@ def _retrieve(node: Node, arguments: argparse.Namespace) -> int:
             listen=arguments.listen,
             layout=LAYOUT if arguments.layout is None else arguments.layout,
             existing=arguments.existing,
+            sync=arguments.fsync,
             report=report,
         )
     shown = ProgressLine() if options.shows_progress(arguments) else None
@@ -132,7 +139,9 @@ def _retrieve(node: Node, arguments: argparse.Namespace) -> int:
     finally:
         if shown:
             shown.clear()
-        _tell(report, as_json=arguments.json)
+        is_over = sys.exc_info()[0] is None
+        if is_over or report.requests:
+            _tell(report, as_json=arguments.json)
     return 0 if report.complete else EXIT_SOME_FAILED
 
 
@@ -154,17 +163,21 @@ def _tell(report: RetrieveReport, *, as_json: bool) -> None:
         if as_json:
             _print_json("warned", **remark._asdict())
         sys.stderr.write(f"{remark.SOPInstanceUID}: warned: {remark.reason}\n")
-    sys.stderr.write(_summary(report) + "\n")
+    sys.stderr.write(_summary(report))
 
 
 def _summary(report: RetrieveReport) -> str:
     if not report.requests:
-        return f"nothing at {report.node} matches"
+        return _nothing(report.node)
     parts = [f"{report.count:,} objects came from {report.node}"]
     missing = len(report.missing) + report.unnamed
     parts += [f"{len(report.failed):,} failed"] if report.failed else []
     parts += [f"{missing:,} are missing"] if missing else []
-    return ", ".join(parts) + f"; {report.bytes / 1e6:,.1f} MB in {report.seconds:.2f} s"
+    return ", ".join(parts) + f"; {report.bytes / 1e6:,.1f} MB in {report.seconds:.2f} s\n"
+
+
+def _nothing(node: str) -> str:
+    return f"nothing at {node} matches\n"
 
 
 def _list(node: Node, arguments: argparse.Namespace) -> int:
@@ -181,6 +194,8 @@ def _list(node: Node, arguments: argparse.Namespace) -> int:
         else:
             words = (errand.level, *errand.keys.values(), "?" if count is None else str(count))
             sys.stdout.write("\t".join(_shown(words)) + "\n")
+    if not found:
+        sys.stderr.write(_nothing(str(node)))
     return 0 if found else EXIT_SOME_FAILED
 
 

@@ -22,7 +22,7 @@ from pynetdicom.transport import AddressInformation
 
 from dicomloom.errors import NetworkError, NoAcceptedContext, ProtocolError
 from dicomloom.network import words
-from dicomloom.network.direct import exchanging
+from dicomloom.network.direct import exchanging, hold
 from dicomloom.network.messages import Ended, Message, Messages
 from dicomloom.network.node import Node
 from dicomloom.network.requestor import Requestor
@@ -302,9 +302,7 @@ class OpenAssociation:
         """
         with self.during(operation) as engine:
             # As the engine does it: its other thread would take the responses for requests.
-            engine._reactor_checkpoint.clear()
-            while not engine._is_paused and engine.is_alive():
-                time.sleep(0.0001)
+            hold(engine)
             engine.dimse.send_msg(request, context_id)
             yield engine
             # Not after an exception: then `abort` lets the thread go on.
@@ -313,8 +311,6 @@ class OpenAssociation:
     @contextlib.contextmanager
     def exchanging(self, operation: str) -> Iterator[Messages]:
         """Take the messages from the engine for the block, and name what is being done.
-
-        A data set that goes through the engine is in memory; the direct way holds none.
 
         Raises
         ------

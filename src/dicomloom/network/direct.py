@@ -86,13 +86,65 @@ def _paused(engine: Association) -> Iterator[None]:
     if not engine.is_alive() or engine is threading.current_thread():
         yield
         return
-    engine._reactor_checkpoint.clear()
+    hold(engine)
     try:
-        while not engine._is_paused and engine.is_alive():
-            time.sleep(0.0001)
         yield
     finally:
         engine._reactor_checkpoint.set()
+
+
+def hold(engine: Association) -> None:
+    """Hold the engine's thread until its checkpoint is set; returns when it is held."""
+    checkpoint = engine._reactor_checkpoint
+    checkpoint.clear()
+    while engine.is_alive():
+        held = checkpoint.is_held if isinstance(checkpoint, Checkpoint) else engine._is_paused
+        if held:
+            return
+        time.sleep(0.0001)
+
+
+class Checkpoint(threading.Event):
+    """Where the engine's thread waits while another moves messages.
+
+    An Event lets through whoever waits when it is set, even if it is cleared at once; the thread
+    would then take the answer to the next request for a request. It looks paused until it runs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turn = threading.Condition()
+        self._is_open = self._is_waiting = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a thread waits, and goes on waiting until the next `set`."""
+        with self._turn:
+            return self._is_waiting and not self._is_open
+
+    def is_set(self) -> bool:
+        """Whether threads may pass."""
+        return self._is_open
+
+    def set(self) -> None:
+        """Let threads pass."""
+        with self._turn:
+            self._is_open = True
+            self._turn.notify_all()
+
+    def clear(self) -> None:
+        """Hold threads from now on."""
+        with self._turn:
+            self._is_open = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until threads may pass."""
+        with self._turn:
+            self._is_waiting = True
+            try:
+                return self._turn.wait_for(lambda: self._is_open, timeout)
+            finally:
+                self._is_waiting = False
 
 
 class _Encrypted:

@@ -141,7 +141,10 @@ class Landing:
         """
         try:
             with writing(self._folder.folder):
-                self._partial.seal()
+                if self._folder.sync:
+                    self._partial.seal()
+                else:
+                    self.file.close()
                 return self._folder.place(self._partial.name, self._uid)
         finally:
             self.discard()
@@ -163,6 +166,8 @@ class Folder:
         What to do with an object that has its place there already: keep that one, put the new one
         in its place, or name the new one ``<name>-1.dcm``, ``<name>-2.dcm``. Another object in that
         place, by its SOP Instance UID, is never touched: then the UID becomes part of the name.
+    sync : bool
+        Bring each object to the disk before it is said to be stored.
 
     Attributes
     ----------
@@ -177,12 +182,19 @@ class Folder:
         The folder cannot be made.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], layout: Layout, existing: str) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        layout: Layout,
+        existing: str,
+        *,
+        sync: bool = True,
+    ) -> None:
         if existing not in EXISTING:
             raise ValueError(f"existing: expected {', '.join(EXISTING)}, not {existing!r}")
         self.folder = os.path.realpath(folder)
         self.remarks: deque[tuple[str, str]] = deque()
-        self._layout, self._existing = layout, existing
+        self._layout, self._existing, self.sync = layout, existing, sync
         self._naming = threading.Lock()
         with writing(self.folder):
             os.makedirs(self.folder, exist_ok=True)
@@ -235,7 +247,7 @@ class Folder:
         return Stored(path, "kept")
 
     def _put(self, name: str, path: str) -> bool:
-        return put(name, path, self._naming, sync=True)
+        return put(name, path, self._naming, sync=self.sync)
 
     def _values(self, name: str, uid: str) -> dict[str, str | None]:
         """Return what the pattern needs; the UID is the one that the peer counts the object by."""
@@ -247,8 +259,8 @@ class Folder:
             values = error.values
             self.remarks.append((uid, "its header cannot be read"))
         else:
-            if values[_INSTANCE] != uid:
-                self.remarks.append((uid, "its data set has another SOP Instance UID"))
+            if values[_INSTANCE] is None:
+                self.remarks.append((uid, "its data set has no SOP Instance UID"))
         return {**values, _INSTANCE: uid}
 
 

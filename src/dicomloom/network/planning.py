@@ -11,12 +11,18 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from dicomloom.errors import LimitError, NetworkError, TagError
+from dicomloom.errors import (
+    AssociationAborted,
+    LimitError,
+    NoAcceptedContext,
+    ProtocolError,
+    StatusError,
+    TagError,
+)
 from dicomloom.network.find import MODELS, Question, answers, asking
 from dicomloom.network.keys import LEVELS, UNIQUE, identifier_of, level_of
 from dicomloom.network.node import Node
 from dicomloom.network.serve.places import is_safe_uid
-from dicomloom.network.words import printable
 from dicomloom.tags import parse_tag
 
 if TYPE_CHECKING:
@@ -25,10 +31,12 @@ if TYPE_CHECKING:
     from dicomloom.network.association import OpenAssociation
 
 _LOGGER = logging.getLogger("dicomloom.network")
-# Studies of a question; instances of a request whose UIDs are held: beyond that they are counted.
+# Answers to a question; instances of a request whose UIDs are held: beyond that they are counted.
 _MOST_FOUND, _MOST_EXPECTED = 1_000_000, 100_000
 # UIDs of a list: each has up to 65 bytes, and the value of an element of VR UI up to 65534.
 _MOST_LISTED = 200
+# A peer that fails so may do without C-FIND; one that is not there does nothing else either.
+_TOLERATED = (NoAcceptedContext, StatusError, AssociationAborted, ProtocolError)
 _NUMBERS = {"STUDY": "NumberOfStudyRelatedInstances", "SERIES": "NumberOfSeriesRelatedInstances"}
 
 Keys = dict[str, str]
@@ -153,6 +161,10 @@ class Wish:
             # Those of a level below the target are told by `identifier_of` at the target.
             home = min(home, made.level, key=levels.index)
             made.keys.setdefault(home, {})[where] = value
+        if root == "patient" and "PATIENT" not in made.keys:
+            raise TagError(
+                "the patient root begins with a patient: give PatientID, or take the study root"
+            )
         for one in levels[: levels.index(made.level) + 1]:
             above = {UNIQUE[each]: "1" for each in levels[: levels.index(one)]}
             identifier_of(one, root, above | made.keys.get(one, {}), False)
@@ -201,7 +213,7 @@ def errands(node: Node, wish: Wish) -> Generator[Errand, None, None]:
         try:
             with asking(node, MODELS[wish.root]) as association:
                 found = _Survey(association, wish, whole).errands()
-        except NetworkError as error:
+        except _TOLERATED as error:
             blind = _blind(wish, whole)
             if blind is None:
                 raise
@@ -237,9 +249,7 @@ def _studies(node: Node, wish: Wish) -> list[tuple[Keys, int | None]]:
                 above = [
                     each for keys, _ in above for each in _matches(association, wish, level, keys)
                 ]
-                if len(above) > _MOST_FOUND:
-                    raise LimitError(f"expected at most {_MOST_FOUND} studies, found more")
-    except NetworkError:
+    except _TOLERATED:
         given = [wish.given(level) for level in levels[: levels.index("STUDY") + 1]]
         if None in given or any(not one for one in given):
             raise
@@ -269,11 +279,11 @@ def _ask(association: OpenAssociation, wish: Wish, level: str, above: Keys) -> I
         fits = level == "PATIENT" or is_safe_uid(value)
         # Some peers leave out keys that they do not know, and answer with all that they have.
         if not fits or value in seen or (given is not None and value not in given):
-            shown = printable(value, 64) if level != "PATIENT" else "a patient"
-            _LOGGER.warning("%s: answered with %s, which is left out", association.node, shown)
+            _LOGGER.warning("%s: an answer at level %s is left out", association.node, level)
             continue
-        if len(seen) < _MOST_FOUND:
-            seen.add(value)
+        if len(seen) == _MOST_FOUND:
+            raise LimitError(f"expected at most {_MOST_FOUND} answers at level {level}, found more")
+        seen.add(value)
         yield answer
 
 
@@ -300,18 +310,15 @@ class _Survey:
         if level == "IMAGE":
             return [Errand(study.root, level, study.keys, expected)] if expected else []
         unknown = any(one.expected is None for one in found) or len(expected) > _MOST_EXPECTED
-        # Series without a word about their instances: the peer does not do this level.
-        if unknown or (study.count and not expected):
+        # A study without instances: the peer does not do these levels.
+        if unknown or not expected:
             return [study]
         return [Errand(study.root, level, study.keys, expected, study.count)]
 
     def _series(self) -> Iterator[Errand]:
         wish, keys = self._wish, self._study.keys
         for above, count in list(_matches(self._association, wish, "SERIES", keys)):
-            expected = self._instances(above)
-            if wish.level != "IMAGE" and not expected and count:
-                expected = None
-            yield Errand(wish.root, "SERIES", above, expected, count)
+            yield Errand(wish.root, "SERIES", above, self._instances(above) or None, count)
 
     def _instances(self, above: Keys) -> dict[str, Instance] | None:
         made: dict[str, Instance] = {}

@@ -122,12 +122,20 @@ class Reception:
 
     @contextlib.contextmanager
     def open_to(self, tally: Tally) -> Iterator[None]:
-        """Take objects during the block."""
+        """Take objects during the block; those that nobody has asked for by then are counted."""
         self._tally = tally
         try:
             yield
         finally:
             self._tally = None
+            for arrival in self.left():
+                tally.arrived(arrival)
+
+    def left(self) -> Iterator[Arrival]:
+        """Give what has come."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._arrived.get_nowait()
 
     @property
     def is_receiving(self) -> bool:
@@ -142,12 +150,10 @@ class Reception:
         WriteError
             An object could not be written.
         """
-        while True:
-            try:
-                yield self._arrived.get(seconds > 0, seconds or None)
-            except queue.Empty:
-                break
-            seconds = 0
+        if seconds:
+            with contextlib.suppress(queue.Empty):
+                yield self._arrived.get(timeout=seconds)
+        yield from self.left()
         if self._fault is not None:
             raise self._fault
 

@@ -10,6 +10,7 @@ from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
+from dicomloom.network.direct import Checkpoint
 from dicomloom.network.messages import Message, held
 from dicomloom.network.wire import Reactor
 
@@ -27,6 +28,8 @@ class Requestor(Association):
 
     def __init__(self, ae: AE) -> None:
         super().__init__(ae, MODE_REQUESTOR)
+        self._reactor_checkpoint = Checkpoint()
+        self._reactor_checkpoint.set()
         self.dul = Reactor(self)
         # The timers of both are the reactor's.
         self.acse_timeout = ae.acse_timeout

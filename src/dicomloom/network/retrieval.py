@@ -58,8 +58,6 @@ _LATE = 5.0
 class _Request:
     """A C-GET or C-MOVE request on its way: sent, and answered until its last response."""
 
-    operation = ""
-
     def __init__(
         self,
         association: OpenAssociation,
@@ -357,7 +355,12 @@ def move(node: Node, errand: Errand, reception: Reception, tally: Tally) -> Iter
             request = _Request(association, messages, context, tally, number)
             with _cancelling(request):
                 request.send(identifier, MoveDestination=node.calling_ae_title)
-                yield from _moving(request, reception, tally)
+                try:
+                    yield from _moving(request, reception, tally)
+                except (Ended, NetworkError):
+                    for arrival in reception.left():
+                        yield tally.arrived(arrival)
+                    raise
             if request.is_cancelled:
                 return
             try:

@@ -36,6 +36,7 @@ def retrieve(
     listen: str | None = None,
     layout: str = LAYOUT,
     existing: str = "keep",
+    sync: bool = True,
     progress: Callable[[Arrived], object] | None = None,
     **keys: object,
 ) -> RetrieveReport:
@@ -69,6 +70,8 @@ def retrieve(
     existing : {"keep", "replace", "version"}
         What to do with an object whose place is taken by the same: keep that one, put the new one
         there, or name the new one ``<name>-1.dcm``.
+    sync : bool
+        Bring each object to the disk before the peer hears that it is stored.
     progress : callable, optional
         Called with each `Arrived`.
     **keys
@@ -119,6 +122,7 @@ def retrieve(
         listen=listen,
         layout=layout,
         existing=existing,
+        sync=sync,
         report=report,
     )
     for arrived in each:
@@ -139,6 +143,7 @@ def retrieve_each(
     listen: str | None = None,
     layout: str = LAYOUT,
     existing: str = "keep",
+    sync: bool = True,
     report: RetrieveReport | None = None,
     **keys: object,
 ) -> Generator[Arrived, None, None]:
@@ -149,7 +154,7 @@ def retrieve_each(
 
     Parameters
     ----------
-    node, folder, query, level, root, method, listen, layout, existing, **keys
+    node, folder, query, level, root, method, listen, layout, existing, sync, **keys
         As of `retrieve`; arguments are checked by the call, and nothing is sent before the first
         object is asked for.
     report : RetrieveReport, optional
@@ -170,7 +175,7 @@ def retrieve_each(
         raise ValueError(f"method: expected {', '.join(METHODS)}, not {method!r}")
     if listen is not None:
         read_listen(listen)
-    place = Folder(folder, Layout(layout), existing)
+    place = Folder(folder, Layout(layout), existing, sync=sync)
     told = report or RetrieveReport(str(peer))
     return _each(peer, wish, _Carrier(peer, place, method, listen), told)
 
