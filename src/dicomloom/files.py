@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from dicomloom.errors import WriteError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from _typeshed import ReadableBuffer as Buffer
 
 
@@ -152,16 +154,36 @@ class Partial:
             if mode is not None and not stat.S_ISREG(mode):
                 code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
                 raise OSError(code, f"{os.strerror(code)}: only a regular file can be replaced")
-            for name in self._names(visible):
-                try:
-                    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                    descriptor, self.name = os.open(name, flags, 0o666), name
-                except FileExistsError:
-                    continue
-                break
-            self.file = EagerFile(descriptor)
+            self._create(self._names(visible))
             if mode is not None:
-                os.fchmod(descriptor, stat.S_IMODE(mode))
+                os.fchmod(self.file.fileno(), stat.S_IMODE(mode))
+
+    @classmethod
+    def within(cls, folder: str, path: str) -> Self:
+        """Begin a file in a folder, in which no name is looked at: whoever places it knows how.
+
+        Parameters
+        ----------
+        folder : str
+            Where it lies until then, without a link in it.
+        path : str
+            What it is called in errors.
+        """
+        made = cls.__new__(cls)
+        made.path = made._target = path
+        made._folder, made._owner = folder, os.getpid()
+        with writing(path):
+            made._create(made._names(visible=False))
+        return made
+
+    def _create(self, names: Iterator[str]) -> None:
+        """Open a new file by the first name that is free."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        for name in names:
+            with contextlib.suppress(FileExistsError):
+                descriptor, self.name = os.open(name, flags, 0o666), name
+                self.file = EagerFile(descriptor)
+                return
 
     def _names(self, visible: bool) -> Iterator[str]:
         if not visible:

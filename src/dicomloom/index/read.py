@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import BinaryIO
 
-from dicomloom._native.scan import read_row
+from dicomloom._native.scan import Plan, read_row
 from dicomloom.errors import DicomloomError
 from dicomloom.index import charsets
 from dicomloom.index.scan import LIMITS, StrPath
@@ -29,6 +30,12 @@ class _FileReader:
 
     def size(self) -> int:
         return self._file.seek(0, io.SEEK_END) - self._start
+
+
+@lru_cache(maxsize=64)
+def _plan(tags: tuple[str, ...]) -> Plan:
+    """Compile what is wanted: as dear as reading it, and mostly the same as before."""
+    return compile_plan(map(parse_tag, tags), ["text"] * len(tags))
 
 
 def read_tags(
@@ -65,8 +72,8 @@ def read_tags(
     >>> read_tags(get_testdata_file("CT_small.dcm"), ["PatientID", "PixelSpacing", "PixelData"])
     {'PatientID': '1CT1', 'PixelSpacing': '0.661468\\\\0.661468', 'PixelData': '32768'}
     """
-    wanted = {text: parse_tag(text) for text in ([tags] if isinstance(tags, str) else tags)}
-    plan = compile_plan(wanted.values(), ["text"] * len(wanted))
+    wanted = tuple(dict.fromkeys([tags] if isinstance(tags, str) else tags))
+    plan = _plan(wanted)
     path = None
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)

@@ -1,9 +1,9 @@
 """Where received objects lie, and how one gets there whole.
 
 An object is written while it is received, when nothing of it is known but its command set. So its
-place follows from the SOP Instance UID alone: ``objects/9c1/1.2.3.dcm``, where 9c1 is from a hash
-of the UID: 4096 folders hold a million objects with 250 in each, in whatever order UIDs are given
-out. Study and series are the business of the catalog, and no value of a data set is part of a path.
+place follows from the SOP Instance UID alone: ``objects/9c/1.2.3.dcm``, where 9c is a hash of the
+UID: 256 folders hold a million objects with 4,000 in each, in whatever order UIDs are given out.
+Study and series are the business of the catalog, and no value of a data set is part of a path.
 
 Until it is whole an object has a random name in ``.incoming``. That is one folder, so what a crash
 left is found without a walk, and it is beside ``objects``, so no scan of that meets halves.
@@ -139,8 +139,8 @@ class Places:
             Status 0117: that is no UID.
         """
         _check_instance(sop_instance_uid)
-        digest = hashlib.blake2b(sop_instance_uid.encode(), digest_size=2).hexdigest()
-        return os.path.join(self.folder, OBJECTS, digest[:3], f"{sop_instance_uid}.dcm")
+        digest = hashlib.blake2b(sop_instance_uid.encode(), digest_size=1).hexdigest()
+        return os.path.join(self.folder, OBJECTS, digest, f"{sop_instance_uid}.dcm")
 
     def open(
         self,
@@ -170,7 +170,7 @@ class Places:
         """
         path = self.of(sop_instance_uid)
         head = checked_head(sop_class_uid, sop_instance_uid, transfer_syntax, source, receiving)
-        partial = Partial(os.path.join(self._incoming, os.path.basename(path)))
+        partial = Partial.within(self._incoming, path)
         incoming = Incoming(self, partial, path)
         try:
             incoming.write(head)
