@@ -62,9 +62,9 @@ if TYPE_CHECKING:
     from dicomloom.network.mpps import PerformedProcedureStep
     from dicomloom.network.node import Node
     from dicomloom.network.retrieve import retrieve, retrieve_each
+    from dicomloom.network.retrieving.tally import Arrived, RetrieveReport
     from dicomloom.network.send import SendOptions, SendReport, Sent, send, send_each
     from dicomloom.network.serve.server import Server, serve
-    from dicomloom.network.tally import Arrived, RetrieveReport
     from dicomloom.network.worklist import worklist
 else:
     # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
@@ -110,8 +110,8 @@ _HOMES = {
     "find": "dicomloom.network.find",
     "PerformedProcedureStep": "dicomloom.network.mpps",
     "worklist": "dicomloom.network.worklist",
-    "Arrived": "dicomloom.network.tally",
-    "RetrieveReport": "dicomloom.network.tally",
+    "Arrived": "dicomloom.network.retrieving.tally",
+    "RetrieveReport": "dicomloom.network.retrieving.tally",
     "retrieve": "dicomloom.network.retrieve",
     "retrieve_each": "dicomloom.network.retrieve",
     "Server": "dicomloom.network.serve.server",

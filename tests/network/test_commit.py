@@ -10,7 +10,7 @@ from pydicom import dcmread
 
 import dicomloom
 from commit_peers import CT, objects, promise, provider, references, result
-from dicomloom.network import commit_state
+from dicomloom.network.commitment import state as commit_state
 from find_peers import TEST_FILES
 from network_peers import descriptors, free_port, program, storescp
 from objects import run

@@ -21,7 +21,8 @@ from commit_peers import (
     result,
 )
 from dicomloom.network import command as commands
-from dicomloom.network import commit_asker, direct
+from dicomloom.network import direct
+from dicomloom.network.commitment import asker as commit_asker
 from dicomloom.network.datasets import read_data_set, write_data_set
 from network_peers import RELEASE_RP, abort, accept, fake, free_port
 

@@ -9,7 +9,8 @@ import pytest
 
 import dicomloom
 from dicomloom import Node, retrieve, retrieve_each
-from dicomloom.network import direct, planning, retrieval
+from dicomloom.network import direct
+from dicomloom.network.retrieving import planning, retrieval
 from find_peers import TEST_FILES, objects
 from network_peers import certificate, free_port
 from retrieve_peers import CT, data_sets, dcmtk, orthancs, ours, pynetdicom_scp, pynetdicoms

@@ -348,7 +348,7 @@ def test_a_response_before_the_last_object(tmp_path, way):
 
 
 def test_objects_that_never_come(tmp_path, monkeypatch):
-    monkeypatch.setattr("dicomloom.network.retrieval._LATE", 0.2)
+    monkeypatch.setattr("dicomloom.network.retrieving.retrieval._LATE", 0.2)
     report = move(
         lambda conversation: conversation.send(last(0, completed=2, field=C_MOVE)),
         tmp_path,
@@ -540,7 +540,7 @@ def test_an_iterator_that_is_left_cancels_and_releases(tmp_path, way):
 
 
 def test_a_peer_that_does_not_heed_a_cancel(tmp_path, monkeypatch):
-    monkeypatch.setattr("dicomloom.network.retrieval._DRAIN", 0.3)
+    monkeypatch.setattr("dicomloom.network.retrieving.retrieval._DRAIN", 0.3)
     seen = []
 
     def script(conversation):

@@ -14,8 +14,8 @@ from pydicom.uid import AllTransferSyntaxes
 import dicomloom
 from dicomloom import Node
 from dicomloom.network import command as commands
-from dicomloom.network.outgoing import Selection
 from dicomloom.network.send import SendOptions, send, send_each
+from dicomloom.network.sending.outgoing import Selection
 from faults import child
 from find_peers import orthanc
 from network_peers import descriptors, fake, free_port, storescp

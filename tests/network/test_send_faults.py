@@ -508,7 +508,7 @@ def test_an_error_in_progress_ends_all(three):
 
 def test_waits_become_longer():
     """Backoff: 0.5, 1, 2 ... seconds, up to 30."""
-    from dicomloom.network import couriers
+    from dicomloom.network.sending import couriers
 
     waited = []
 

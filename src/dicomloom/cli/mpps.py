@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
     from dicomloom.network.mpps import PerformedProcedureStep
-    from dicomloom.network.step_state import StepState
+    from dicomloom.network.steps.state import StepState
 
 EPILOG = (
     network.EPILOG
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Start, end or show a step."""
     from dicomloom.cli.options import UsageError
-    from dicomloom.network.step_state import StepState
+    from dicomloom.network.steps.state import StepState
 
     action = arguments.action
     if arguments.reason is not None and action != "discontinue":
@@ -194,7 +194,7 @@ def _instance(row: dict[str, Any]) -> Dataset:
 def _tell(known: StepState, as_json: bool) -> None:
     """Print where a step stands."""
     from dicomloom.network.json_model import model_of
-    from dicomloom.network.step_table import SERIES, items_of
+    from dicomloom.network.steps.table import SERIES, items_of
 
     if as_json:
         import json

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dicomloom.network.node import Node
-    from dicomloom.network.tally import RetrieveReport
+    from dicomloom.network.retrieving.tally import RetrieveReport
 
 EPILOG = (
     network.EPILOG
@@ -107,9 +107,9 @@ def _retrieve(node: Node, arguments: argparse.Namespace) -> int:
     import contextlib
 
     from dicomloom.cli.progress import ProgressLine
-    from dicomloom.network.landing import LAYOUT
     from dicomloom.network.retrieve import retrieve_each
-    from dicomloom.network.tally import RetrieveReport
+    from dicomloom.network.retrieving.landing import LAYOUT
+    from dicomloom.network.retrieving.tally import RetrieveReport
 
     report = RetrieveReport(str(node))
     with network.values_as_usage():
@@ -181,7 +181,7 @@ def _nothing(node: str) -> str:
 
 
 def _list(node: Node, arguments: argparse.Namespace) -> int:
-    from dicomloom.network.planning import Wish, errands
+    from dicomloom.network.retrieving.planning import Wish, errands
 
     with network.values_as_usage():
         wish = Wish.of(arguments.root, arguments.level, dict(arguments.key))

@@ -13,8 +13,8 @@ from dicomloom.network.node import Node, check_ae_title
 
 if TYPE_CHECKING:
     from dicomloom.index.scan import StrPath
-    from dicomloom.network.commit_results import Results
-    from dicomloom.network.commit_state import CommitState
+    from dicomloom.network.commitment.results import Results
+    from dicomloom.network.commitment.state import CommitState
 
 # A day, as of `Node`.
 _LONGEST_WAIT = 86400.0
@@ -130,7 +130,7 @@ class CommitOptions:
         for title in self.callers:
             check_ae_title(title, "calling AE title")
         if self.listen is not None:
-            from dicomloom.network.commit_results import address_of
+            from dicomloom.network.commitment.results import address_of
 
             address_of(self.listen)
 
@@ -262,9 +262,9 @@ def commit_wait(
     ...     error.message
     'cannot read: No such file or directory'
     """
-    from dicomloom.network.commit_asker import Asker
-    from dicomloom.network.commit_results import Results, listening
-    from dicomloom.network.commit_state import CommitState
+    from dicomloom.network.commitment.asker import Asker
+    from dicomloom.network.commitment.results import Results, listening
+    from dicomloom.network.commitment.state import CommitState
 
     options = CommitOptions(wait, listen, state, tuple(callers))
     peer = Node.of(node) if isinstance(node, str) else node
@@ -290,7 +290,7 @@ def ask_after(
     WriteError, LimitError, StateError
         As of `commit`.
     """
-    from dicomloom.network.commit_state import CommitState
+    from dicomloom.network.commitment.state import CommitState
 
     classes, left_out = _gather([], instances)
     if not classes:
@@ -312,9 +312,9 @@ def check_new(state: StrPath | None) -> None:
 def _ask(
     node: Node, classes: dict[str, str], options: CommitOptions, left_out: list[LeftOut]
 ) -> CommitReport:
-    from dicomloom.network.commit_asker import Asker
-    from dicomloom.network.commit_results import Results, listening
-    from dicomloom.network.commit_state import CommitState
+    from dicomloom.network.commitment.asker import Asker
+    from dicomloom.network.commitment.results import Results, listening
+    from dicomloom.network.commitment.state import CommitState
 
     check_new(options.state)
     began = time.monotonic()
@@ -332,8 +332,8 @@ def _gather(
     paths: list[StrPath], instances: Iterable[tuple[str, str]]
 ) -> tuple[dict[str, str], list[LeftOut]]:
     """Return the SOP class of each SOP instance, and what cannot be asked for."""
-    from dicomloom.network.outgoing import Selection
-    from dicomloom.network.serve.places import is_safe_uid
+    from dicomloom.network.sending.outgoing import Selection
+    from dicomloom.network.serve.archive.places import is_safe_uid
 
     classes: dict[str, str] = {}
     left_out: list[LeftOut] = []
@@ -364,8 +364,8 @@ def _report(results: Results, trouble: NetworkError | None, seconds: float) -> C
 
 
 def _report_of(state: CommitState) -> CommitReport:
-    from dicomloom.network.commit_state import COMMITTED, WITHOUT_REASON
-    from dicomloom.network.push_model import meaning_of
+    from dicomloom.network.commitment.push_model import meaning_of
+    from dicomloom.network.commitment.state import COMMITTED, WITHOUT_REASON
 
     made = CommitReport(state.node)
     for transaction in state.transactions:

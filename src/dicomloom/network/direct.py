@@ -27,7 +27,7 @@ from dicomloom.network.messages import (
 )
 from dicomloom.network.wire import LARGEST_COMMAND, Wire
 
-# Versions of pynetdicom whose reactor and association thread were seen to be held as `_held` does.
+# Versions of pynetdicom whose reactor and association thread are held as `hold` holds them.
 _KNOWN = ("3.0.",)
 # Bytes of a data set above its limit that are read, so that the peer hears why it is refused.
 _MOST_THROWN_AWAY = 1 << 30

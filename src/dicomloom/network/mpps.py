@@ -17,10 +17,18 @@ from dicomloom.errors import (
     StatusError,
     WriteError,
 )
-from dicomloom.network import step_content, step_message, words
-from dicomloom.network import step_table as table
+from dicomloom.network import words
 from dicomloom.network.node import Node
-from dicomloom.network.step_state import COMPLETING, CREATING, DISCONTINUING, ENDING, NEW, StepState
+from dicomloom.network.steps import content, table
+from dicomloom.network.steps import message as step_message
+from dicomloom.network.steps.state import (
+    COMPLETING,
+    CREATING,
+    DISCONTINUING,
+    ENDING,
+    NEW,
+    StepState,
+)
 from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
@@ -106,14 +114,14 @@ class PerformedProcedureStep:
     ) -> None:
         self.node = Node.of(node) if isinstance(node, str) else node
         begin = datetime.now() if start is None else start
-        made = step_content.created(item, self.node.calling_ae_title, begin, given)
+        made = content.created(item, self.node.calling_ae_title, begin, given)
         self._take(StepState(new_uid(), NEW, made), state)
 
     def _take(self, known: StepState, path: StrPath | None) -> None:
         self._known, self._path = known, path
         self._told: set[str] = set()
         pending = known.attributes if known.pending is None else known.pending
-        self._series = step_content.SeriesList(table.items_of(pending, table.SERIES))
+        self._series = content.SeriesList(table.items_of(pending, table.SERIES))
 
     @classmethod
     def from_worklist(
@@ -147,7 +155,7 @@ class PerformedProcedureStep:
         """
         made = cls.__new__(cls)
         all_given = {**(given or {}), **keywords}
-        made._make(node, step_content.read_item(item), all_given, start, state)
+        made._make(node, content.read_item(item), all_given, start, state)
         return made
 
     @classmethod
@@ -269,7 +277,7 @@ class PerformedProcedureStep:
             The object is of another study than the step; once a study.
         """
         self._expect("add_instance", NEW, CREATING, table.IN_PROGRESS)
-        read = step_content.read_instance(instance)
+        read = content.read_instance(instance)
         study = str(read.get("StudyInstanceUID") or "")
         items = table.items_of(self.attributes, table.SCHEDULED)
         own = {str(item.StudyInstanceUID) for item in items} | self._told
@@ -296,7 +304,7 @@ class PerformedProcedureStep:
         WriteError
         """
         self._expect("update", table.IN_PROGRESS)
-        sent = step_content.changed({**(given or {}), **keywords}, self.attributes)
+        sent = content.changed({**(given or {}), **keywords}, self.attributes)
         sent.PerformedSeriesSequence = self._series.copies()
         self._send("N-SET", self._fit(sent))
         self._merge(sent)
@@ -361,7 +369,7 @@ class PerformedProcedureStep:
         StateError, TagError, StatusError, NetworkError, WriteError
             As of `complete`.
         """
-        item = step_content.reason_item(reason)
+        item = content.reason_item(reason)
         self._end(DISCONTINUING, {**(given or {}), **keywords}, end, item)
 
     def _end(
@@ -395,7 +403,7 @@ class PerformedProcedureStep:
         end: datetime | None,
         reason: Dataset | None,
     ) -> Dataset:
-        made = step_content.changed(given, self.attributes)
+        made = content.changed(given, self.attributes)
         when = datetime.now() if end is None else end
         made.PerformedProcedureStepStatus = status
         made.PerformedProcedureStepEndDate = f"{when:%Y%m%d}"
@@ -404,7 +412,7 @@ class PerformedProcedureStep:
             made.PerformedProcedureStepDiscontinuationReasonCodeSequence = [reason]
         series = self._series
         if not series.items:
-            series = step_content.SeriesList()
+            series = content.SeriesList()
             series.add(new_uid(), {}, self._protocol())
         made.PerformedSeriesSequence = series.copies()
         return self._fit(made)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from dicomloom.errors import DicomloomError, NoAcceptedContext, StatusError
 from dicomloom.network.find import merged
-from dicomloom.network.landing import LAYOUT, Folder, Layout
 from dicomloom.network.node import Node
-from dicomloom.network.planning import Errand, Wish, errands
-from dicomloom.network.reception import Reception, read_listen
-from dicomloom.network.retrieval import get, move
-from dicomloom.network.tally import Arrived, RetrieveReport, Tally
+from dicomloom.network.retrieving.landing import LAYOUT, Folder, Layout
+from dicomloom.network.retrieving.planning import Errand, Wish, errands
+from dicomloom.network.retrieving.reception import Reception, read_listen
+from dicomloom.network.retrieving.retrieval import get, move
+from dicomloom.network.retrieving.tally import Arrived, RetrieveReport, Tally
 
 if TYPE_CHECKING:
     from pydicom import Dataset

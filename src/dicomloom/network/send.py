@@ -262,8 +262,8 @@ def send_each(
     NetworkError
         There is no association, at the first one that is needed.
     """
-    from dicomloom.network.couriers import Errand
-    from dicomloom.network.outgoing import Selection
+    from dicomloom.network.sending.couriers import Errand
+    from dicomloom.network.sending.outgoing import Selection
 
     peer = Node.of(node) if isinstance(node, str) else node
     chosen = options or SendOptions()

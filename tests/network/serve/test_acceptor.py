@@ -8,7 +8,7 @@ from pynetdicom import AE, build_context, build_role
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 import dicomloom
-from dicomloom.network.serve.places import Places
+from dicomloom.network.serve.archive.places import Places
 from dicomloom.network.serve.store import Storage
 from network_peers import VERIFICATION, p_data
 from serve_peers import (

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from pydicom.filereader import _read_file_meta_info, read_preamble
 
-from dicomloom.network.serve.places import Places
+from dicomloom.network.serve.archive.places import Places
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.store import Storage
 from find_peers import orthanc

@@ -17,18 +17,18 @@ from dicomloom.files import Replacing
 from dicomloom.network import command as commands
 from dicomloom.network.association import associate
 from dicomloom.network.command import Command
-from dicomloom.network.datasets import write_data_set
-from dicomloom.network.node import Node
-from dicomloom.network.push_model import (
+from dicomloom.network.commitment.push_model import (
     ALL_HELD,
     PUSH_MODEL,
     REQUEST_COMMITMENT,
     SOME_FAILED,
     WELL_KNOWN,
 )
+from dicomloom.network.datasets import write_data_set
+from dicomloom.network.node import Node
+from dicomloom.network.serve.archive.holdings import Holdings
+from dicomloom.network.serve.archive.places import is_safe_uid
 from dicomloom.network.serve.contexts import DECODED, IMPLICIT
-from dicomloom.network.serve.holdings import Holdings
-from dicomloom.network.serve.places import is_safe_uid
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import SUCCESS, Request, Service
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from dicomloom.network import command as commands
 from dicomloom.network.datasets import write_data_set
 from dicomloom.network.find import MODELS
+from dicomloom.network.serve.archive.holdings import Holdings
 from dicomloom.network.serve.contexts import IMPLICIT
-from dicomloom.network.serve.holdings import Holdings
 from dicomloom.network.serve.services import CANCELLED, PENDING, SUCCESS, Request, Service
 from dicomloom.network.serve.worklist import WorklistFolder
 from dicomloom.network.worklist import MODEL as WORKLIST

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from dicomloom import attributes as _attributes
 from dicomloom.errors import DicomloomError, TagError
 from dicomloom.files import Replacing, mode_of
-from dicomloom.network import step_table as table
 from dicomloom.network import words
 from dicomloom.network.json_model import BROKEN, data_set_of, model_of, read_json
-from dicomloom.network.step_state import UID
+from dicomloom.network.steps import table
+from dicomloom.network.steps.state import UID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

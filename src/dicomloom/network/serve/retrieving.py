@@ -9,19 +9,19 @@ from contextlib import closing, contextmanager
 
 from dicomloom.errors import NetworkError, ProtocolError
 from dicomloom.network import command as commands
-from dicomloom.network.couriers import Errand, outcome_of
 from dicomloom.network.datasets import write_data_set
 from dicomloom.network.messages import Ended
 from dicomloom.network.node import Node
-from dicomloom.network.outgoing import Outgoing, Pair
 from dicomloom.network.send import FAILED, SENT, WARNED, SendOptions
-from dicomloom.network.serve.catalog import Held
+from dicomloom.network.sending.couriers import Errand, outcome_of
+from dicomloom.network.sending.outgoing import Outgoing, Pair
+from dicomloom.network.sending.storing import Storer, Unfit
+from dicomloom.network.serve.archive.catalog import Held
+from dicomloom.network.serve.archive.holdings import Holdings
 from dicomloom.network.serve.contexts import IMPLICIT
 from dicomloom.network.serve.finding import level_of
-from dicomloom.network.serve.holdings import Holdings
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import CANCELLED, PENDING, SUCCESS, Request, Service
-from dicomloom.network.storing import Storer, Unfit
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 MOVE_MODELS = ("1.2.840.10008.5.1.4.1.2.1.2", "1.2.840.10008.5.1.4.1.2.2.2")

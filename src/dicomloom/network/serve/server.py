@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from dicomloom.network import tls
 from dicomloom.network.node import CALLING_AE_TITLE, MAX_PDU, Node, check_ae_title
-from dicomloom.network.serve.catalog import Catalog
+from dicomloom.network.serve.archive.catalog import Catalog
+from dicomloom.network.serve.archive.holdings import Holdings
+from dicomloom.network.serve.archive.places import Places
 from dicomloom.network.serve.commitment import Commitment
 from dicomloom.network.serve.finding import Queries, Worklists
-from dicomloom.network.serve.holdings import Holdings
 from dicomloom.network.serve.listener import Listener, Network, Terms
 from dicomloom.network.serve.mpps import StepFolder
 from dicomloom.network.serve.performing import PerformedSteps
-from dicomloom.network.serve.places import Places
 from dicomloom.network.serve.retrieving import Gets, Moves
 from dicomloom.network.serve.services import Service, Verification
 from dicomloom.network.serve.store import Storage

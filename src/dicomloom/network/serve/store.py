@@ -13,8 +13,8 @@ from dicomloom.files import EagerFile
 from dicomloom.index.read import read_tags
 from dicomloom.network import command as commands
 from dicomloom.network.messages import Message
+from dicomloom.network.serve.archive.places import Stored
 from dicomloom.network.serve.contexts import is_storage
-from dicomloom.network.serve.places import Stored
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import (
     CANNOT_UNDERSTAND,
@@ -39,7 +39,7 @@ class Arrival:
     Attributes
     ----------
     path, outcome : str
-        See `dicomloom.network.serve.places.Stored`.
+        See `dicomloom.network.serve.archive.places.Stored`.
     sop_class, sop_instance, transfer_syntax : str
         UIDs, as the peer sent them.
     source : str
@@ -58,7 +58,7 @@ class Arrival:
 
 
 class Receiving(Protocol):
-    """An object that is being received; see `dicomloom.network.serve.places.Incoming`."""
+    """An object that is being received; see `dicomloom.network.serve.archive.places.Incoming`."""
 
     file: EagerFile
 
@@ -70,7 +70,7 @@ class Receiving(Protocol):
 
 
 class Place(Protocol):
-    """Where objects go; see `dicomloom.network.serve.places.Places`."""
+    """Where objects go; see `dicomloom.network.serve.archive.places.Places`."""
 
     folder: str
 

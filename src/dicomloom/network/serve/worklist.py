@@ -14,7 +14,7 @@ from dicomloom.errors import CorruptError, DicomloomError, LimitError, ReadError
 from dicomloom.network.grammar import check_data_set
 from dicomloom.network.json_model import BROKEN, read_data_sets
 from dicomloom.network.serve.matching import matches, returned
-from dicomloom.network.step_table import items_of
+from dicomloom.network.steps.table import items_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -1,0 +1,1 @@
+"""What `commit` is made of: requests, the results that come, and their state file."""

@@ -1,0 +1,1 @@
+"""What `retrieve` is made of: the plan, the requests, what comes, and where it lands."""

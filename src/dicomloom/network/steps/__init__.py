@@ -1,0 +1,1 @@
+"""What performed procedure steps are made of: their attributes, messages and state."""
