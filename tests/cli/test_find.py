@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from pydicom import Dataset
@@ -17,10 +16,10 @@ from dicomloom.cli.answers import format_of, harmless, shown
 from dicomloom.cli.options import UsageError
 from find_peers import WORKLIST, archive, response, scp, step, worklists
 from network_peers import abort, fake, free_port
+from pages import section
 from shell import command, fails, works
 from support import peer_module
 
-DOCS = Path(__file__).parents[2] / "docs" / "network.md"
 HOSTILE = ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\x1b[2J<b>", "a\nb", "\u202eevil", "plain"]
 
 
@@ -273,8 +272,8 @@ def test_the_log_has_no_patient_data(tmp_path):
 @pytest.mark.filterwarnings("ignore::dicomloom.DicomloomWarning")
 def test_the_examples_of_the_documentation(corpus, tmp_path, monkeypatch, capsys):
     """Every command and every Python example of the sections about queries runs."""
-    text = DOCS.read_text()
-    sections = text[text.index("## What does it have?") : text.index("## What is being done?")]
+    titles = ("What does it have?", "What is to be done?")
+    sections = "\n".join(section("network.md", title) for title in titles)
     (tmp_path / "a").mkdir()
     with archive(tmp_path / "a", corpus) as pacs, worklists(tmp_path / "b", STEPS) as ris:
         (tmp_path / "c.toml").write_text(

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from pydicom import Dataset
@@ -12,9 +11,9 @@ from dicomloom import DicomloomWarning
 from find_peers import step
 from mpps_peers import ris, status
 from network_peers import free_port
+from pages import section
 from shell import fails, works
 
-DOCS = Path(__file__).parents[2] / "docs" / "network.md"
 SERIES = "PerformedSeriesSequence"
 TEST_FILES = "pydicom__pydicom/src/pydicom/data/test_files"
 
@@ -133,10 +132,9 @@ def test_the_page(tmp_path, monkeypatch, corpus, capsys):
     (tmp_path / "objects").mkdir()
     shutil.copy(corpus / TEST_FILES / "CT_small.dcm", tmp_path / "objects" / "image.dcm")
     monkeypatch.chdir(tmp_path)
-    text = DOCS.read_text()
-    section = text[text.index("## What is being done?") :]
-    commands = re.findall(r"^    dicomloom (.*)$", section, re.MULTILINE)
-    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    text = section("network.md", "What is being done?")
+    commands = re.findall(r"^    dicomloom (.*)$", text, re.MULTILINE)
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     with ris() as (port, seen):
         (tmp_path / "c.toml").write_text(
             f'[nodes.ris]\nae_title = "RIS"\nhost = "127.0.0.1"\nport = {port}\n'

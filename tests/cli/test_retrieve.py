@@ -2,17 +2,16 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 import dicomloom
 from find_peers import archive
 from network_peers import free_port
+from pages import section
 from retrieve_peers import data_sets, give, last, object_of, pynetdicom_scp, retrieved_from
 from shell import command, fails, works
 
-DOCS = Path(__file__).parents[2] / "docs" / "network.md"
 UIDS = ["1.2.5", "1.2.6", "1.2.7"]
 KEY = ("-k", "StudyInstanceUID=1.2.3")
 
@@ -130,8 +129,7 @@ def test_a_folder_that_cannot_be(node, tmp_path):
 @pytest.mark.filterwarnings("ignore::dicomloom.DicomloomWarning")
 def test_the_page(corpus, tmp_path, monkeypatch, capsys):
     """The commands and the example of docs/network.md."""
-    text = DOCS.read_text()
-    section = text[text.index("## Retrieve") : text.index("## Send")]
+    text = section("network.md", "Retrieve")
     (tmp_path / "archive").mkdir()
     with archive(tmp_path / "archive", corpus) as port:
         (tmp_path / "c.toml").write_text(
@@ -139,11 +137,11 @@ def test_the_page(corpus, tmp_path, monkeypatch, capsys):
         )
         monkeypatch.setenv("DICOMLOOM_CONFIG", str(tmp_path / "c.toml"))
         monkeypatch.chdir(tmp_path)
-        commands = re.findall(r"^    dicomloom (.*)$", section, re.MULTILINE)
+        commands = re.findall(r"^    dicomloom (.*)$", text, re.MULTILINE)
         assert len(commands) == 3
         for line in commands:
             works(*(word.strip("'") for word in line.split()))
-        (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+        (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
         exec(example, {})
     printed = capsys.readouterr().out
     assert "True 17 [] [] 0" in printed

@@ -2,15 +2,19 @@
 
 import contextlib
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from pynetdicom import AE, AllStoragePresentationContexts, build_context, evt
 
 import dicomloom
+from dicomloom import Node
 from find_peers import TEST_FILES
 from network_peers import free_port, storescp
+from pages import section
 from shell import command, fails, works
 
 
@@ -144,6 +148,18 @@ def test_a_peer_that_takes_nothing_gives_the_exit_code_of_the_first_failure(tmp_
     assert done.returncode == 66
     assert done.stderr.count("failed: status 0xA900, Error: Data Set does not match") == 2
     assert command("send", node, images / "notes.txt").returncode == 20
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch, capsys, peer, images):
+    images.rename(tmp_path / "study")
+    monkeypatch.chdir(tmp_path)
+    Path("c.toml").write_text(
+        f'[nodes.pacs]\nae_title = "PEER"\nhost = "127.0.0.1"\nport = {Node(peer).port}\n'
+    )
+    monkeypatch.setenv("DICOMLOOM_CONFIG", "c.toml")
+    (example,) = re.findall(r"```python\n(.*?)```", section("network.md", "Send"), re.DOTALL)
+    exec(example, {})
+    assert capsys.readouterr().out == "2 0 0\n"
 
 
 @pytest.mark.parametrize(
