@@ -75,11 +75,11 @@ def read_tags(
     wanted = tuple(dict.fromkeys([tags] if isinstance(tags, str) else tags))
     plan = _plan(wanted)
     path = None
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, bytes | bytearray | memoryview):
+        table, error = read_row(plan, (source,), LIMITS, InflatedReader)
+    elif isinstance(source, str | os.PathLike):
         path = os.fspath(source)
         table, error = read_row(plan, os.fsencode(path), LIMITS, InflatedReader)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        table, error = read_row(plan, (source,), LIMITS, InflatedReader)
     else:
         position = source.tell()
         try:

@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import NoReturn, TypeVar
 
 import pynetdicom
@@ -202,6 +203,26 @@ class _Arriving:
         return pending
 
 
+class _Guard:
+    """Blocks that use the C core; a class, since a generator costs more than some blocks."""
+
+    def __init__(self, messages: DirectMessages, stuck: str) -> None:
+        self._messages, self._stuck = messages, stuck
+
+    def __enter__(self) -> None:
+        if not self._messages.has_wire:
+            raise Ended
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._messages.explain(error, self._stuck)
+
+
 class DirectMessages:
     """`Messages` whose data sets go between socket and file by the C core.
 
@@ -223,14 +244,16 @@ class DirectMessages:
         self._most = min(engine.dimse.maximum_pdu_size or _LARGEST_PDU, _LARGEST_PDU)
         self._before: _Arriving | None = None
         self._queued = EngineMessages(engine)
-        self._has_wire = True
+        self.has_wire = True
+        self._sending = _Guard(self, "the peer did not take what was sent")
+        self._receiving = _Guard(self, "the peer began a message and did not send the rest")
 
     def send(self, context_id: int, command: Command, data: bytes | Stretch | None = None) -> None:
         """Send a message; see `Messages.send`."""
         kind = commands.NO_DATA_SET if data is None else commands.DATA_SET
         encoded = commands.encode(command | {"CommandDataSetType": kind})
         unreadable = None
-        with self._guarded("the peer did not take what was sent"):
+        with self._sending:
             try:
                 self._fragments.send(context_id, self._most, encoded, data)
             except TruncatedError as error:
@@ -247,7 +270,7 @@ class DirectMessages:
         dimse = self._engine.dimse
         if dimse.cancel_req or not dimse.msg_queue.empty():
             return self._queued.receive(0)
-        with self._guarded():
+        with self._receiving:
             arrival = self._fragments.arrive(seconds)
             if arrival == NOTHING:
                 return None
@@ -262,7 +285,7 @@ class DirectMessages:
 
     def expect_data(self, message: _Arriving) -> None:
         """Go to the first fragment of a message's data set."""
-        with self._guarded():
+        with self._receiving:
             arrival = self._fragments.arrive(self._wire.limit)
             if arrival == NOTHING:
                 raise TimeoutError
@@ -274,7 +297,7 @@ class DirectMessages:
 
     def bring(self, take: Callable[[Fragments], _T], most: int) -> _T:
         """Take a data set; LimitError, and the connection is well, where it is larger."""
-        with self._guarded():
+        with self._receiving:
             try:
                 return take(self._fragments)
             except LimitError:
@@ -282,26 +305,17 @@ class DirectMessages:
                 self._fragments.write_part(-1, max(most, _MOST_THROWN_AWAY))
         raise LimitError(f"expected a data set of at most {most} bytes, found more")
 
-    @contextlib.contextmanager
-    def _guarded(
-        self, stuck: str = "the peer began a message and did not send the rest"
-    ) -> Iterator[None]:
-        """Turn what the C core says in the block into the end of the association, and why."""
-        if not self._has_wire:
-            raise Ended
-        try:
-            yield
-        except TruncatedError as error:
-            self._end(error)
-        except (CorruptError, LimitError) as error:
+    def explain(self, error: BaseException, stuck: str) -> None:
+        """Turn what the C core says into the end of the association, and why."""
+        if isinstance(error, NetworkError):
+            return
+        if isinstance(error, CorruptError | LimitError):
             self._wire.refuse(error.message, _BROKEN)
-        except TimeoutError as error:
+        if isinstance(error, TimeoutError):
             self._wire.blame_slow(stuck)
             raise Ended from error
-        except OSError as error:
-            if not isinstance(error, NetworkError):
-                self._end(error)
-            raise
+        if isinstance(error, TruncatedError | OSError):
+            self._end(error)
 
     def _end(self, cause: Exception | None = None) -> NoReturn:
         """Let the engine see what ended it: an abort, a release, a closed connection."""
@@ -319,6 +333,6 @@ class DirectMessages:
 
     def give_back(self) -> None:
         """Leave the wire to the engine, with what is not ours; may be called again."""
-        if self._has_wire:
-            self._has_wire = False
+        if self.has_wire:
+            self.has_wire = False
             self._wire.give_back(self._fragments.rest())

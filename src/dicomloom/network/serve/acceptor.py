@@ -26,7 +26,7 @@ from dicomloom.network.direct import exchanging
 from dicomloom.network.messages import Ended, Message, Messages, Stretch
 from dicomloom.network.node import Node
 from dicomloom.network.serve.contexts import supported
-from dicomloom.network.serve.services import Context, Request, dispatch
+from dicomloom.network.serve.services import Context, Request, Service, dispatch
 from dicomloom.network.wire import Reactor, Wire, failed
 from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -245,7 +245,11 @@ class Acceptor(Association):
 
     def _serve(self, messages: Messages) -> None:
         """Serve requests until nothing comes any more, or the server is closed."""
-        contexts = {one.number: one for one in self.contexts()}
+        services = self.listener.services
+        contexts = {
+            one.number: (one, next(each for each in services if each.takes(one.abstract_syntax)))
+            for one in self.contexts()
+        }
         limit = self.listener.terms.idle_timeout
         heard = time.monotonic()
         while not self.stopping:
@@ -267,7 +271,7 @@ class Acceptor(Association):
         ]
 
     def _serve_one(
-        self, messages: Messages, message: Message, contexts: dict[int, Context]
+        self, messages: Messages, message: Message, contexts: dict[int, tuple[Context, Service]]
     ) -> None:
         command = message.command
         if commands.is_response(command):
@@ -282,9 +286,10 @@ class Acceptor(Association):
             return
         if message.context_id not in contexts:
             raise ProtocolError(f"the peer used context {message.context_id}, not accepted")
-        request = Request(self, messages, message, contexts[message.context_id])
+        context, service = contexts[message.context_id]
+        request = Request(self, messages, message, context)
         self.served[request.name] += 1
-        dispatch(request, self.listener.services)
+        dispatch(request, service)
 
     def ask(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.errors import LimitError, ProtocolError
@@ -176,8 +176,8 @@ class Verification(Service):
         return abstract_syntax == VERIFICATION
 
 
-def dispatch(request: Request, services: Iterable[Service]) -> None:
-    """Let the service of a request's context answer it.
+def dispatch(request: Request, service: Service) -> None:
+    """Let a service answer a request in one of its contexts.
 
     Raises
     ------
@@ -190,7 +190,6 @@ def dispatch(request: Request, services: Iterable[Service]) -> None:
     if "MessageID" not in command:
         raise ProtocolError(f"expected a message ID, found a {request.name} without")
     field = commands.integer(command, "CommandField")
-    service = next(one for one in services if one.takes(request.context.abstract_syntax))
     handler = service.handlers.get(field)
     try:
         if handler is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dicomloom._native.scan import Known
@@ -127,7 +128,8 @@ class Catalog:
         ValueError
             A path is not below the folder.
         """
-        names = [self._below(os.fspath(path)) for path in paths]
+        real = lru_cache(maxsize=1024)(os.path.realpath)
+        names = [self._below(os.fspath(path), real) for path in paths]
         unfit: list[Unfit] = []
         with self._database.changing() as database:
             self._take(database, self._scan(names), unfit)
@@ -292,10 +294,10 @@ class Catalog:
 
     # --- taking in, letting go ---
 
-    def _below(self, path: str) -> str:
+    def _below(self, path: str, real: Callable[[str], str]) -> str:
         """Return the path as the folder is written; links in it are followed, but for the last."""
         folder, name = os.path.split(os.path.abspath(path))
-        made = os.path.join(os.path.realpath(folder), name)
+        made = os.path.join(real(folder), name)
         if not made.startswith(os.path.join(self.folder, "")):
             raise ValueError(f"{path} is not below {self.folder}")
         return made

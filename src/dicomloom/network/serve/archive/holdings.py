@@ -13,7 +13,7 @@ _LOGGER = logging.getLogger("dicomloom.network.serve")
 # Files of one transaction. A small one costs about as much as a large one, so they wait for each
 # other for so many seconds; but not while somebody asks.
 _MOST_AT_ONCE = 2048
-_GATHERING = 0.5
+_GATHERING = 1.0
 # Seconds between tries to write the catalog, say on a full disk.
 _PAUSE = 2.0
 # Seconds that whoever asks waits for what came before.
