@@ -12,8 +12,8 @@ import pydicom
 import pytest
 from pydicom import Dataset
 
+from dicomloom import json_model
 from dicomloom.attributes import make, put
-from dicomloom.dicomize import identity
 from dicomloom.dicomize.copied import OWN, PATIENT, STUDY
 from dicomloom.dicomize.identity import identity_of, read_data_set
 from dicomloom.errors import (
@@ -262,7 +262,7 @@ def test_a_deflated_bomb(tmp_path, monkeypatch):
 
 
 def test_json_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(identity, "_MOST_JSON", 100)
+    monkeypatch.setattr(json_model, "LARGEST", 100)
     path = tmp_path / "a"
     path.write_text(json.dumps({"00100020": {"vr": "LO", "Value": ["4" * 90]}}))
     with pytest.raises(LimitError, match="JSON"):

@@ -8,6 +8,7 @@ import pytest
 
 from dicomloom import Node, NodeError, ReadError
 from dicomloom.network.config import nodes
+from dicomloom.network.node import read_listen
 
 
 @pytest.fixture(autouse=True)
@@ -201,3 +202,9 @@ def test_an_unknown_name(tmp_path):
         Node.of("xyz", path)
     with pytest.raises(NodeError, match="which has none"):
         Node.of("pacs")
+
+
+@pytest.mark.parametrize("text", ["", "here", "1:2:3", "::1:104", "a:70000", "[::1]", "x y:1"])
+def test_addresses_to_listen_at_that_are_none(text):
+    with pytest.raises(NodeError, match="ADDRESS:PORT"):
+        read_listen(text)

@@ -12,7 +12,7 @@ TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
 
     from pydicom import Dataset
 
@@ -204,10 +204,9 @@ def json_of(answer: Dataset) -> str:
     """Return an answer in the DICOM JSON model (PS3.18 F), which is UTF-8 whatever it was."""
     import json
 
-    made: dict[str, Any] = answer.to_json_dict(suppress_invalid_tags=True)
-    if "00080005" in made:
-        made["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
-    return json.dumps(made, ensure_ascii=False)
+    from dicomloom.json_model import model_of
+
+    return json.dumps(model_of(answer, lenient=True), ensure_ascii=False)
 
 
 def _parquet(answers: Iterator[Dataset], columns: Sequence[str], file: BinaryIO) -> None:

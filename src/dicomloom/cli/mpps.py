@@ -193,7 +193,7 @@ def _instance(row: dict[str, Any]) -> Dataset:
 
 def _tell(known: StepState, as_json: bool) -> None:
     """Print where a step stands."""
-    from dicomloom.network.json_model import model_of
+    from dicomloom.json_model import model_of
     from dicomloom.network.steps.table import SERIES, items_of
 
     if as_json:

@@ -21,6 +21,7 @@ from dicomloom.errors import (
     PixelError,
     ReadError,
 )
+from dicomloom.json_model import read_data_sets
 from dicomloom.uids import new_uid
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ StrPath = str | os.PathLike[str]
 # encryption and its history, waveforms, spectra, signatures, padding.
 _NEVER = frozenset((0, 2, 0x0028, 0x0400, 0x4FFE, 0x5400, 0x5600, 0x7FE0, 0xFFFA, 0xFFFC))
 _OVERLAYS, _CURVES = 0x6000, 0x5000
-_MOST_JSON = 64 << 20
 _STEP = 1 << 16
 # What pydicom raises where bytes or values break their rules.
 _BROKEN = (
@@ -220,31 +220,12 @@ def _refuse_bomb(path: str) -> None:
 
 
 def _json(path: str) -> Dataset:
-    import json
-
-    from pydicom import Dataset
-    from pydicom.valuerep import STANDARD_VR
-
-    with open(path, encoding="utf-8-sig") as file:
-        if os.fstat(file.fileno()).st_size > _MOST_JSON:
-            raise LimitError(f"a data set as JSON of more than {_MOST_JSON} bytes", path=path)
-        try:
-            item = json.load(file)
-            if isinstance(item, list):
-                if len(item) != 1:
-                    raise ValueError(f"{len(item)} data sets, expected one")
-                item = item[0]
-            if not isinstance(item, dict):
-                raise ValueError(f"found {type(item).__name__}, expected an object of tags")
-            read = Dataset.from_json(item)
-            for element in read.iterall():
-                if element.VR not in STANDARD_VR:
-                    raise ValueError(f"{element.tag} is of VR {element.VR}, which is none")
-            return read
-        except _BROKEN as error:
-            raise CorruptError(
-                f"expected one data set as DICOM JSON (PS3.18 F): {error}", path=path
-            ) from error
+    found = read_data_sets(path)
+    if len(found) != 1:
+        raise CorruptError(
+            f"expected one data set as DICOM JSON (PS3.18 F), found {len(found)}", path=path
+        )
+    return found[0]
 
 
 def _copied(source: Dataset, keywords: Iterable[str]) -> Dataset:

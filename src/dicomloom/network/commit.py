@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.errors import CorruptError, NetworkError, StateError
-from dicomloom.network.node import Node, check_ae_title
+from dicomloom.network.node import Node, check_ae_title, read_listen
 
 if TYPE_CHECKING:
     from dicomloom.index.scan import StrPath
@@ -130,9 +130,7 @@ class CommitOptions:
         for title in self.callers:
             check_ae_title(title, "calling AE title")
         if self.listen is not None:
-            from dicomloom.network.commitment.results import address_of
-
-            address_of(self.listen)
+            read_listen(self.listen)
 
 
 def commit(

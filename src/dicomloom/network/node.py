@@ -17,6 +17,8 @@ _HOST_PORT = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[^\s:\[\]@/]+)):(?P<port>[0-9]{1,5})"
 )
 
+_LISTEN = re.compile(r"(?:(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\s:\[\]]*)):)?(?P<port>[0-9]{1,5})")
+
 
 def check_ae_title(text: str, what: str = "AE title") -> str:
     """Return an AE title without its padding (PS3.5 6.2).
@@ -37,6 +39,28 @@ def check_ae_title(text: str, what: str = "AE title") -> str:
             "backslash and control characters (PS3.5 6.2)"
         )
     return text.strip()
+
+
+def read_listen(text: str) -> tuple[str, int]:
+    """Return address and port of ``ADDRESS:PORT``; the address may be left out.
+
+    Raises
+    ------
+    NodeError
+        It is not written so.
+
+    Examples
+    --------
+    >>> read_listen("10.1.0.7:11112"), read_listen("[::1]:104"), read_listen("11112")
+    (('10.1.0.7', 11112), ('::1', 104), ('', 11112))
+    """
+    match = _LISTEN.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise NodeError(
+            f"listen: expected ADDRESS:PORT, such as 10.1.0.7:11112, [::1]:11112 or 11112, "
+            f"not {text!r}"
+        )
+    return match["v6"] or match["host"] or "", int(match["port"])
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from dicomloom.errors import DicomloomError, NoAcceptedContext, StatusError
 from dicomloom.network.find import merged
-from dicomloom.network.node import Node
+from dicomloom.network.node import Node, read_listen
 from dicomloom.network.retrieving.landing import LAYOUT, Folder, Layout
 from dicomloom.network.retrieving.planning import Errand, Wish, errands
-from dicomloom.network.retrieving.reception import Reception, read_listen
+from dicomloom.network.retrieving.reception import Reception
 from dicomloom.network.retrieving.retrieval import get, move
 from dicomloom.network.retrieving.tally import Arrived, RetrieveReport, Tally
 

@@ -69,6 +69,20 @@ def addresses(node: Node) -> list[tuple[int, Any]]:
     return [(family, where) for family, _, _, _, where in found]
 
 
+def own_address(node: Node) -> str:
+    """Return the address of ours that a node is reached from; nothing is sent.
+
+    Raises
+    ------
+    ConnectionFailed
+        The host has no address.
+    """
+    family, where = addresses(node)[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(where)
+        return str(probe.getsockname()[0])
+
+
 def _explain(node: Node, error: OSError) -> ConnectionFailed:
     message = f"cannot connect: {error.strerror or error}"
     if error.errno == errno.ECONNREFUSED:

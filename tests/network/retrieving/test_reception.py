@@ -10,7 +10,7 @@ import dicomloom
 from dicomloom import Node
 from dicomloom.network.retrieving.landing import LAYOUT, Folder, Layout
 from dicomloom.network.retrieving.planning import Errand
-from dicomloom.network.retrieving.reception import Reception, read_listen
+from dicomloom.network.retrieving.reception import Reception
 from dicomloom.network.retrieving.tally import Tally
 from network_peers import VERIFICATION, certificate, free_port
 from retrieve_peers import Once
@@ -23,12 +23,6 @@ def folder(tmp_path):
 
 def tally():
     return Tally(Errand("study", "STUDY", {"StudyInstanceUID": "1.2.3"}))
-
-
-@pytest.mark.parametrize("text", ["", "here", "1:2:3", "::1:104", "a:70000", "[::1]", "x y:1"])
-def test_addresses_that_are_none(text):
-    with pytest.raises(dicomloom.NodeError, match="ADDRESS:PORT"):
-        read_listen(text)
 
 
 def test_objects_are_taken_while_a_request_runs_only(folder, tmp_path):

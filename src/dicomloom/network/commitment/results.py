@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from dicomloom.errors import ConnectionFailed, NodeError
+from dicomloom.errors import ConnectionFailed
 from dicomloom.network import command as commands
 from dicomloom.network import tls
 from dicomloom.network.commitment.push_model import (
@@ -21,7 +21,7 @@ from dicomloom.network.commitment.push_model import (
     result_of,
 )
 from dicomloom.network.commitment.state import CommitState, Transaction
-from dicomloom.network.node import Node
+from dicomloom.network.node import Node, read_listen
 from dicomloom.network.serve.listener import Listener, Terms
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import (
@@ -30,6 +30,7 @@ from dicomloom.network.serve.services import (
     Service,
     Verification,
 )
+from dicomloom.network.wire import own_address
 
 if TYPE_CHECKING:
     from dicomloom.index.scan import StrPath
@@ -170,7 +171,7 @@ def listening(
     if where is None:
         yield
         return
-    host, port = address_of(where)
+    host, port = read_listen(where)
     titles = frozenset((node.ae_title, *callers))
     terms = Terms(
         ae_title=node.calling_ae_title,
@@ -184,8 +185,9 @@ def listening(
             server=True, cert_file=node.tls_cert, key_file=node.tls_key, ca_file=node.tls_ca
         ),
     )
+    hosts = [host or own_address(node)]
     try:
-        listener = Listener(terms, [Verification(), _Reports(results)], hosts=[host], port=port)
+        listener = Listener(terms, [Verification(), _Reports(results)], hosts=hosts, port=port)
     except ConnectionFailed as error:
         error.hint = "another program may use the port: see ss -ltnp, or listen at another"
         raise
@@ -197,25 +199,3 @@ def listening(
             time.sleep(_GLANCE)
     finally:
         listener.close()
-
-
-def address_of(where: str) -> tuple[str, int]:
-    """Return host and port of ``ADDRESS:PORT``.
-
-    Raises
-    ------
-    NodeError
-        It is none.
-
-    Examples
-    --------
-    >>> address_of("[::1]:11113")
-    ('::1', 11113)
-    """
-    try:
-        node = Node(f"ME@{where}")
-    except NodeError as error:
-        raise NodeError(
-            f"{where!r} is no address to listen at: expected ADDRESS:PORT, as in 0.0.0.0:11113"
-        ) from error
-    return node.host, node.port

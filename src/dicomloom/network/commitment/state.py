@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from dicomloom.errors import CorruptError, LimitError
 from dicomloom.files import Replacing
+from dicomloom.json_model import LARGEST, read_json
 from dicomloom.network.commitment.push_model import Reference, Result
-from dicomloom.network.json_model import LARGEST, read_json
 from dicomloom.network.serve.archive.places import is_safe_uid
 from dicomloom.uids import new_uid
 

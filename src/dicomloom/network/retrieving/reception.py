@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import queue
-import re
-import socket
 import threading
 from collections.abc import Iterator
 
 from dicomloom.errors import NodeError, WriteError
-from dicomloom.network.node import Node
+from dicomloom.network.node import Node, read_listen
 from dicomloom.network.retrieving.landing import Folder
 from dicomloom.network.retrieving.retrieval import as_write_error
 from dicomloom.network.retrieving.tally import Tally
@@ -19,7 +17,7 @@ from dicomloom.network.serve.listener import Listener, Terms
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import CANNOT_UNDERSTAND, Request, Verification
 from dicomloom.network.serve.store import OUT_OF_RESOURCES, Arrival, Storage
-from dicomloom.network.wire import addresses
+from dicomloom.network.wire import addresses, own_address
 from dicomloom.network.words import printable
 
 # PS3.4 C.4.2.1.5: statuses of C-MOVE.
@@ -29,29 +27,6 @@ PORT = 11112
 # Objects that have come, and that nobody has taken note of; their senders wait for more.
 _MOST_WAITING = 1024
 _GLANCE = 0.1
-_LISTEN = re.compile(r"(?:(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\s:\[\]]*)):)?(?P<port>[0-9]{1,5})")
-
-
-def read_listen(text: str) -> tuple[str, int]:
-    """Return address and port of ``ADDRESS:PORT``; the address may be left out.
-
-    Raises
-    ------
-    NodeError
-        It is not written so.
-
-    Examples
-    --------
-    >>> read_listen("10.1.0.7:11112"), read_listen("[::1]:104"), read_listen("11112")
-    (('10.1.0.7', 11112), ('::1', 104), ('', 11112))
-    """
-    match = _LISTEN.fullmatch(text)
-    if match is None or int(match["port"]) > 65535:
-        raise NodeError(
-            f"listen: expected ADDRESS:PORT, such as 10.1.0.7:11112, [::1]:11112 or 11112, "
-            f"not {text!r}"
-        )
-    return match["v6"] or match["host"] or "", int(match["port"])
 
 
 class Reception:
@@ -78,7 +53,7 @@ class Reception:
         self._node, self._folder = node, folder
         found = addresses(node)
         allowed = {str(where[0]).partition("%")[0] for _, where in found}
-        self._host = host or _towards(found[0][1])
+        self._host = host or own_address(node)
         self._tally: Tally | None = None
         self._arrived: queue.Queue[Arrival] = queue.Queue(_MOST_WAITING)
         self._lock = threading.Lock()
@@ -116,7 +91,7 @@ class Reception:
     def _entry(self) -> str:
         host = self._host
         if host in ("0.0.0.0", "::"):
-            host = _towards(addresses(self._node)[0][1])
+            host = own_address(self._node)
         title = self._node.calling_ae_title
         return f'enter there the AE title "{title}" with address {host} and port {self._port}'
 
@@ -243,11 +218,3 @@ def _with_tls(terms: Terms, node: Node) -> Terms:
         server=True, cert_file=node.tls_cert, key_file=node.tls_key, ca_file=node.tls_ca
     )
     return dataclasses.replace(terms, tls=context)
-
-
-def _towards(where: tuple[object, ...]) -> str:
-    """Return the address of ours that a peer is reached from; nothing is sent."""
-    family = socket.AF_INET6 if ":" in str(where[0]) else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect(where)
-        return str(probe.getsockname()[0])

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from dicomloom import attributes as _attributes
 from dicomloom.errors import DicomloomError, TagError
 from dicomloom.files import Replacing, mode_of
+from dicomloom.json_model import BROKEN, data_set_of, model_of, read_json
 from dicomloom.network import words
-from dicomloom.network.json_model import BROKEN, data_set_of, model_of, read_json
 from dicomloom.network.steps import table
 from dicomloom.network.steps.state import UID
 

@@ -11,8 +11,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from dicomloom.errors import CorruptError, DicomloomError, LimitError, ReadError
+from dicomloom.json_model import BROKEN, read_data_sets
 from dicomloom.network.grammar import check_data_set
-from dicomloom.network.json_model import BROKEN, read_data_sets
 from dicomloom.network.serve.matching import matches, returned
 from dicomloom.network.steps.table import items_of
 

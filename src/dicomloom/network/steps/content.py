@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom import attributes
 from dicomloom.errors import CorruptError, NotDicomError, ReadError, TagError
-from dicomloom.network.json_model import BROKEN, read_data_sets
+from dicomloom.json_model import BROKEN, read_data_sets
 from dicomloom.network.steps import table
 from dicomloom.network.steps.table import items_of
 from dicomloom.tags import parse_tag

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom.errors import CorruptError
 from dicomloom.files import Replacing
-from dicomloom.network.json_model import BROKEN, data_set_of, read_json
+from dicomloom.json_model import BROKEN, data_set_of, read_json
 from dicomloom.network.steps import table
 
 if TYPE_CHECKING:

@@ -85,8 +85,14 @@ def _check(dataset: Dataset, known: object, depth: int) -> None:
                 _check(item, known, depth + 1)
 
 
-def model_of(dataset: Dataset) -> dict[str, Any]:
+def model_of(dataset: Dataset, *, lenient: bool = False) -> dict[str, Any]:
     """Return a data set in the DICOM JSON model, which is UTF-8 whatever it was.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+    lenient : bool
+        Leave out what has no place in the model, instead of raising one of `BROKEN`.
 
     Examples
     --------
@@ -96,7 +102,7 @@ def model_of(dataset: Dataset) -> dict[str, Any]:
     >>> model_of(made)
     {'00100020': {'vr': 'LO', 'Value': ['4711']}}
     """
-    made: dict[str, Any] = dataset.to_json_dict()
+    made: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=lenient)
     if "00080005" in made:
         made["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     return made
