@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import threading
+import time
 from io import BytesIO
 
 import pydicom
@@ -61,6 +63,32 @@ def _matches(data_set, identifier):
     return True
 
 
+class _Held(threading.Event):
+    """Where the thread of an association waits, which here it does until the association ends."""
+
+    def __init__(self, association):
+        super().__init__()
+        self.association = association
+
+    def set(self):
+        if not self.association.is_established:
+            super().set()
+
+
+class _Mover(AE):
+    """An archive whose C-STOREs get their answers.
+
+    pynetdicom's own thread of an association takes one now and then, and the sub-operation never
+    ends.
+    """
+
+    def associate(self, *args, **kwargs):
+        made = super().associate(*args, **kwargs)
+        made._reactor_checkpoint = _Held(made)
+        time.sleep(0.01)  # the thread comes by every millisecond
+        return made
+
+
 @contextlib.contextmanager
 def pynetdicom_scp(data_sets, destination=None, *, get=True, levels=("STUDY", "SERIES", "IMAGE")):
     """pynetdicom's SCP over some data sets, which answers at some levels; gives its port."""
@@ -93,7 +121,7 @@ def pynetdicom_scp(data_sets, destination=None, *, get=True, levels=("STUDY", "S
         yield "127.0.0.1", destination
         yield from got(event)
 
-    entity = AE("ARCHIVE")
+    entity = _Mover("ARCHIVE")
     for model in (FIND, MOVE, *([GET] if get else [])):
         entity.add_supported_context(model)
     for sop_class in sorted({str(one.SOPClassUID) for one in data_sets}):

