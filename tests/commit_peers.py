@@ -12,7 +12,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicomloom.network import command as commands
-from network_peers import p_data
+from network_peers import heard, p_data
 
 PUSH_MODEL, WELL_KNOWN = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -98,7 +98,7 @@ class Provider:
         entity.add_requested_context(PUSH_MODEL)
         role = build_role(PUSH_MODEL, scp_role=True)
         where = ("127.0.0.1", self.listener)
-        association = entity.associate(*where, ae_title="ME", ext_neg=[role])
+        association = heard(entity.associate(*where, ae_title="ME", ext_neg=[role]))
         if not association.is_established:
             self.answered.append("rejected")
             return

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import threading
-import time
 from io import BytesIO
 
 import pydicom
@@ -16,7 +14,7 @@ from pynetdicom.dimse_primitives import C_STORE as C_STORE_PRIMITIVE
 
 import dicomloom
 from find_peers import archive, objects, orthanc
-from network_peers import RELEASE_RP, accept, fake, p_data, request_of
+from network_peers import RELEASE_RP, accept, fake, heard, p_data, request_of
 from support import EXPLICIT_LE, element
 
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
@@ -63,30 +61,11 @@ def _matches(data_set, identifier):
     return True
 
 
-class _Held(threading.Event):
-    """Where the thread of an association waits, which here it does until the association ends."""
-
-    def __init__(self, association):
-        super().__init__()
-        self.association = association
-
-    def set(self):
-        if not self.association.is_established:
-            super().set()
-
-
 class _Mover(AE):
-    """An archive whose C-STOREs get their answers.
-
-    pynetdicom's own thread of an association takes one now and then, and the sub-operation never
-    ends.
-    """
+    """An archive whose C-STOREs get their answers."""
 
     def associate(self, *args, **kwargs):
-        made = super().associate(*args, **kwargs)
-        made._reactor_checkpoint = _Held(made)
-        time.sleep(0.01)  # the thread comes by every millisecond
-        return made
+        return heard(super().associate(*args, **kwargs))
 
 
 @contextlib.contextmanager
@@ -270,7 +249,7 @@ class Once:
     def __init__(self, port):
         entity = AE("ARCHIVE")
         entity.add_requested_context(CT, EXPLICIT_LE)
-        self.association = entity.associate("127.0.0.1", port, ae_title="ME")
+        self.association = heard(entity.associate("127.0.0.1", port, ae_title="ME"))
 
     def store(self, uid, pixels=b"\0\1" * 50, *, named=None):
         """Store an object; `named` is what the command set calls it. Returns the status."""

@@ -12,7 +12,7 @@ from dicomloom.network.retrieving.landing import LAYOUT, Folder, Layout
 from dicomloom.network.retrieving.planning import Errand
 from dicomloom.network.retrieving.reception import Reception
 from dicomloom.network.retrieving.tally import Tally
-from network_peers import VERIFICATION, certificate, free_port
+from network_peers import VERIFICATION, certificate, free_port, heard
 from retrieve_peers import Once
 
 
@@ -43,7 +43,7 @@ def test_it_answers_an_echo_and_ends_with_the_call(folder):
     with Reception(Node("PEER@127.0.0.1:1"), f"127.0.0.1:{port}", folder):
         entity = AE()
         entity.add_requested_context(VERIFICATION)
-        association = entity.associate("127.0.0.1", port, ae_title="DICOMLOOM")
+        association = heard(entity.associate("127.0.0.1", port, ae_title="DICOMLOOM"))
         assert association.send_c_echo().Status == 0
         association.release()
     socket.create_server(("127.0.0.1", port)).close()

@@ -10,7 +10,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 import dicomloom
 from dicomloom.network.serve.archive.places import Places
 from dicomloom.network.serve.store import Storage
-from network_peers import VERIFICATION, p_data
+from network_peers import VERIFICATION, heard, p_data
 from serve_peers import (
     ABORT_BY_PEER,
     C_CANCEL,
@@ -87,7 +87,7 @@ def test_roles_of_a_peer_that_gets(tmp_path):
         entity = AE()
         contexts = [build_context(CT), build_context(GET)]
         roles = [build_role(CT, scp_role=True)]
-        association = entity.associate("127.0.0.1", server.port, contexts, ext_neg=roles)
+        association = heard(entity.associate("127.0.0.1", server.port, contexts, ext_neg=roles))
         accepted = {
             one.abstract_syntax: (one.as_scu, one.as_scp) for one in association.accepted_contexts
         }
@@ -133,7 +133,7 @@ def test_user_identity_is_taken_and_the_passcode_kept_out_of_the_log(caplog):
     with listening() as (listener, ends):
         entity = AE()
         contexts = [build_context(VERIFICATION)]
-        association = entity.associate("127.0.0.1", listener.port, contexts, ext_neg=[user])
+        association = heard(entity.associate("127.0.0.1", listener.port, contexts, ext_neg=[user]))
         assert association.is_established
         association.release()
         ends.wait()

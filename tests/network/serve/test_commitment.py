@@ -202,23 +202,25 @@ def test_pynetdicom_as_the_user(tmp_path):
             raw.associate(IMPLICIT_CT)
             raw.store("1.2.3.4", small())
             assert raw.status() == 0
-        heard = threading.Event()
+        reported = threading.Event()
 
         def hear(event):
             assert event.event_type == 1
-            heard.set()
+            reported.set()
             return 0, None
 
         asked, reference = Dataset(), Dataset()
         reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = CT, "1.2.3.4"
         asked.TransactionUID, asked.ReferencedSOPSequence = "1.2.9", [reference]
-        association = AE("TEST").associate(
-            "127.0.0.1",
-            server.port,
-            [build_context(PUSH)],
-            evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)],
+        association = heard(
+            AE("TEST").associate(
+                "127.0.0.1",
+                server.port,
+                [build_context(PUSH)],
+                evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)],
+            )
         )
         status, _ = association.send_n_action(asked, 1, PUSH, INSTANCE)
         assert status.Status == 0
-        assert heard.wait(10)
+        assert reported.wait(10)
         association.release()

@@ -11,6 +11,7 @@ from dicomloom import Node, find
 from dicomloom.network.keys import RETURNED, UNIQUE
 from dicomloom.network.serve.archive.catalog import Catalog
 from find_peers import PATIENT_ROOT, STUDY_ROOT, archive, objects, orthanc
+from network_peers import heard
 from support import readable
 
 MODELS = {"patient": PATIENT_ROOT, "study": STUDY_ROOT}
@@ -42,8 +43,8 @@ def send(port, held):
     taken, association = [], None
     for one in held:
         if association is None or not association.is_established:
-            association = AE("ME").associate(
-                "127.0.0.1", port, contexts=contexts, ae_title="ARCHIVE"
+            association = heard(
+                AE("ME").associate("127.0.0.1", port, contexts=contexts, ae_title="ARCHIVE")
             )
         with suppress(ValueError):  # no such context; or pydicom cannot write the object again
             if association.send_c_store(one.path).get("Status") == 0:
