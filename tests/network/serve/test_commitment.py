@@ -212,13 +212,11 @@ def test_pynetdicom_as_the_user(tmp_path):
         asked, reference = Dataset(), Dataset()
         reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = CT, "1.2.3.4"
         asked.TransactionUID, asked.ReferencedSOPSequence = "1.2.9", [reference]
-        association = heard(
-            AE("TEST").associate(
-                "127.0.0.1",
-                server.port,
-                [build_context(PUSH)],
-                evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)],
-            )
+        association = AE("TEST").associate(
+            "127.0.0.1",
+            server.port,
+            [build_context(PUSH)],
+            evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)],
         )
         status, _ = association.send_n_action(asked, 1, PUSH, INSTANCE)
         assert status.Status == 0
