@@ -9,6 +9,7 @@ import struct
 import subprocess
 import threading
 import time
+import weakref
 
 from support import EXPLICIT_LE, element, peer
 
@@ -234,10 +235,11 @@ class _Checkpoint(threading.Event):
 
     def __init__(self, association):
         super().__init__()
-        self.association = association
+        self.association = weakref.ref(association)  # no cycle: its socket goes with it
 
     def set(self):
-        if not self.association.is_established:
+        association = self.association()
+        if association is None or not association.is_established:
             super().set()
 
 

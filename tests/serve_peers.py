@@ -44,8 +44,8 @@ def nothing_is_left():
         descriptors() - before or set(threading.enumerate()) - threads
     ):
         time.sleep(0.01)
-    assert not descriptors() - before
-    assert not set(threading.enumerate()) - threads
+    assert not descriptors() - before, descriptors() - before
+    assert not set(threading.enumerate()) - threads, set(threading.enumerate()) - threads
 
 
 @contextlib.contextmanager
