@@ -12,7 +12,7 @@ from pynetdicom import AE, build_context, build_role, evt
 
 import dicomloom
 from find_peers import PATIENT_ROOT, STUDY_ROOT, findscu, objects
-from network_peers import free_port, heard, p_data, program
+from network_peers import free_port, p_data, program
 from objects import run
 from serve_peers import (
     C_CANCEL,
@@ -260,10 +260,8 @@ def test_a_get_without_the_contexts_and_one_that_is_cancelled(held):
         contexts = [build_context(STUDY_GET), *(build_context(one) for one in wanted)]
         roles = [build_role(one, scp_role=True) for one in wanted]
         handlers = [(evt.EVT_C_STORE, lambda event: 0)]
-        association = heard(
-            entity.associate(
-                "127.0.0.1", server.port, contexts, ext_neg=roles, evt_handlers=handlers
-            )
+        association = entity.associate(
+            "127.0.0.1", server.port, contexts, ext_neg=roles, evt_handlers=handlers
         )
         answers = list(association.send_c_get(keys, STUDY_GET))
         association.release()

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import chain
 
 from dicomloom.errors import (
@@ -108,37 +108,41 @@ class Errand:
                             self._journal.add(sent)
                         yield sent
 
-    def _items(self, group: list[Proposal], *, faulty: bool) -> Iterator[Outgoing]:
+    def _items(self, group: list[Proposal], *, faulty: bool) -> Generator[Outgoing, None, None]:
         """Give the objects that a group of presentation contexts was made for."""
         wanted = {(sop_class, syntax) for sop_class, (syntax, *more) in group if not more}
-        for item in self._selection:
-            if item.fault:
-                if faulty:
-                    yield item
-            elif item.pair in wanted:
-                if self._journal is not None and self._journal.has(item):
-                    self.skipped += 1
-                else:
-                    yield item
+        with contextlib.closing(iter(self._selection)) as objects:
+            for item in objects:
+                if item.fault:
+                    if faulty:
+                        yield item
+                elif item.pair in wanted:
+                    if self._journal is not None and self._journal.has(item):
+                        self.skipped += 1
+                    else:
+                        yield item
 
     def _group(self, contexts: list[Proposal], *, faulty: bool) -> Generator[Sent, None, None]:
-        items = self._items(contexts, faulty=faulty)
-        for first in items:
-            if first.fault:
-                yield _unfit(first, first.fault, "ReadError")  # no association for that
-                continue
-            pool = _Pool(chain([first], items))
-            crew = _Crew(self._node, self._options, contexts, pool, self._originator)
-            yield from crew.run()
-            failure = crew.failure
-            # The peer may accept contexts of another group.
-            goes_on = self._has_groups and isinstance(failure, NoAcceptedContext)
-            if failure is not None and not (self._tried or crew.opened or goes_on):
-                raise failure
-            self._tried = True
-            # What nobody could be found for.
-            while (item := crew.pool.take()) is not None:
-                yield _unfit(item, str(failure or "not tried"), type(failure).__name__)
+        with contextlib.closing(self._items(contexts, faulty=faulty)) as items:
+            for first in items:
+                if first.fault:
+                    yield _unfit(first, first.fault, "ReadError")  # no association for that
+                else:
+                    yield from self._sent(contexts, _Pool(chain([first], items)))
+
+    def _sent(self, contexts: list[Proposal], pool: _Pool) -> Generator[Sent, None, None]:
+        """Send the objects of a pool, by couriers with the same contexts."""
+        crew = _Crew(self._node, self._options, contexts, pool, self._originator)
+        yield from crew.run()
+        failure = crew.failure
+        # The peer may accept contexts of another group.
+        goes_on = self._has_groups and isinstance(failure, NoAcceptedContext)
+        if failure is not None and not (self._tried or crew.opened or goes_on):
+            raise failure
+        self._tried = True
+        # What nobody could be found for.
+        while (item := pool.take()) is not None:
+            yield _unfit(item, str(failure or "not tried"), type(failure).__name__)
 
 
 class _Crew:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from dicomloom.frames.syntaxes import EXPLICIT_LE, IMPLICIT_LE
@@ -56,7 +56,7 @@ class Outgoing(NamedTuple):
 class Choice(Protocol):
     """Objects that are to be sent; they may be looked over more than once."""
 
-    def __iter__(self) -> Iterator[Outgoing]:
+    def __iter__(self) -> Generator[Outgoing, None, None]:
         """Give all of them."""
 
     def pairs(self) -> set[Pair]:
@@ -85,7 +85,7 @@ class Selection:
     def _scan(self, *tags: str, file_info: bool = False) -> Scan:
         return scan(self._paths, tags, threads=self._threads, batch_size=1024, file_info=file_info)
 
-    def __iter__(self) -> Iterator[Outgoing]:
+    def __iter__(self) -> Generator[Outgoing, None, None]:
         """Give all objects, and what should be one and is not, in no particular order."""
         tags = ("SOPClassUID", "SOPInstanceUID", _SYNTAX, _MEDIA_CLASS)
         names = ("Filename", "Status", *tags, "Error", "FileSize")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 
 from dicomloom.errors import NetworkError, ProtocolError
@@ -52,15 +52,17 @@ def _asking() -> Iterator[None]:
 class _Choice:
     """The objects that are asked for, as what is to be sent."""
 
-    def __init__(self, find: Callable[[], Iterator[Held]]) -> None:
+    def __init__(self, find: Callable[[], Generator[Held, None, None]]) -> None:
         self._find = find
         counts = Counter((one.sop_class_uid, one.transfer_syntax) for one in find())
         self.total = sum(counts.values())
         self._pairs = set(counts)
 
-    def __iter__(self) -> Iterator[Outgoing]:
-        for one in self._find():
-            yield Outgoing(one.path, one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax)
+    def __iter__(self) -> Generator[Outgoing, None, None]:
+        with closing(self._find()) as found:  # it holds a connection to the catalog
+            for one in found:
+                uids = one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax
+                yield Outgoing(one.path, *uids)
 
     def pairs(self) -> set[Pair]:
         return self._pairs
@@ -181,13 +183,14 @@ class Gets(_Retrieval):
             aside=request.meanwhile,
         )
         cancelled = False
-        for item in wanted:
-            if progress.cancelled:
-                cancelled = True
-                break
-            progress.count(item.sop_instance, _stored(storer, item))
-            if progress.left:
-                progress.tell()
+        with closing(iter(wanted)) as items:
+            for item in items:
+                if progress.cancelled:
+                    cancelled = True
+                    break
+                progress.count(item.sop_instance, _stored(storer, item))
+                if progress.left:
+                    progress.tell()
         progress.finish(cancelled=cancelled)
 
 

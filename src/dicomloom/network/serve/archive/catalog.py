@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -249,7 +249,7 @@ class Catalog:
 
     def instances(
         self, model: str, level: str, identifier: Dataset, *, relational: bool = False
-    ) -> Iterator[Held]:
+    ) -> Generator[Held, None, None]:
         """Return what a C-MOVE or C-GET asks for (PS3.4 C.4.2, C.4.3); see `find`.
 
         Raises
@@ -260,7 +260,7 @@ class Catalog:
         sql, values = held_question(model, level, identifier, relational)
         return self._held(sql, values)
 
-    def _held(self, sql: str, values: tuple[str | float, ...]) -> Iterator[Held]:
+    def _held(self, sql: str, values: tuple[str | float, ...]) -> Generator[Held, None, None]:
         for row in self._rows(sql, values):
             path, *names = cast("tuple[str, ...]", row)
             yield Held(os.path.join(self.folder, path), *names)
