@@ -31,6 +31,7 @@ _PACKAGES = {
     "dcmdump": "dcmtk",
     "dcmmkdir": "dcmtk",
     "dcmqrscp": "dcmtk",
+    "dcmrecv": "dcmtk",
     "dcmsend": "dcmtk",
     "dicomtocsv": "vtk-dicom-tools",
     "djxl": "libjxl-tools",

@@ -18,7 +18,7 @@ from dicomloom.network.send import SendOptions, send, send_each
 from dicomloom.network.sending.outgoing import Selection
 from faults import child
 from find_peers import orthanc
-from network_peers import descriptors, fake, free_port, storescp
+from network_peers import descriptors, fake, free_port, program, storescp
 from store_peers import (
     SECONDARY_CAPTURE,
     Message,
@@ -35,6 +35,7 @@ from store_peers import (
 from support import DEFLATED, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, PRINT_PEAK, part10
 
 TEST_FILES = "pydicom__pydicom/src/pydicom/data/test_files"
+CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def node(port, **more):
@@ -122,6 +123,26 @@ def test_storescp_has_the_bytes(corpus, tmp_path, monkeypatch, environment, opti
             unchanged += 1
             assert original in got[one.SOPInstanceUID], one.path
     assert unchanged > 90
+
+
+def test_dcmrecv(corpus, tmp_path):
+    """A receiver that is configured by a file, as DCMTK's newer programs are."""
+    settings = tmp_path / "recv.cfg"
+    settings.write_text(
+        f"[[TransferSyntaxes]]\n[All]\nTransferSyntax1 = {EXPLICIT_LE}\n"
+        f"[[PresentationContexts]]\n[All]\nPresentationContext1 = {CT}\\All\n"
+        "[[Profiles]]\n[Default]\nPresentationContexts = All\n"
+    )
+    (tmp_path / "in").mkdir()
+    port = free_port()
+    options = ["-xf", settings, "Default", "-od", tmp_path / "in"]
+    with program("dcmrecv", *options, port, port=port):
+        report = to(port, [corpus / TEST_FILES / f"{name}_small.dcm" for name in ("CT", "MR")])
+    assert [one.SOPClassUID for one in report.succeeded] == [CT]
+    assert [one.error for one in report.failed] == ["NoAcceptedContext"]
+    (received,) = (tmp_path / "in").iterdir()
+    source = corpus / TEST_FILES / "CT_small.dcm"
+    assert pydicom.dcmread(received).to_json_dict() == pydicom.dcmread(source).to_json_dict()
 
 
 def test_a_peer_that_takes_only_implicit_vr(corpus, tmp_path):
