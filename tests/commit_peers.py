@@ -60,6 +60,7 @@ class Provider:
         self.listener = listener
         self.asked, self.answered, self.roles = [], [], []
         self.owed, self.threads = [], []
+        self.speaking = threading.Lock()  # two on one association would take each other's answers
 
     def act(self, event):
         asked = event.action_information
@@ -89,7 +90,10 @@ class Provider:
     def report(self, association, reports, wait=0.0):
         threading.Event().wait(wait)
         for event_type, data in reports:
-            answer, _ = association.send_n_event_report(data, event_type, PUSH_MODEL, WELL_KNOWN)
+            with self.speaking:
+                answer, _ = association.send_n_event_report(
+                    data, event_type, PUSH_MODEL, WELL_KNOWN
+                )
             self.answered.append(answer.get("Status"))
 
     def call(self, reports, title="PEER"):
