@@ -1,5 +1,6 @@
 """Storage commitment: the result is what is really held, and it reaches who asked."""
 
+import gc
 import struct
 import threading
 
@@ -222,3 +223,5 @@ def test_pynetdicom_as_the_user(tmp_path):
         assert status.Status == 0
         assert reported.wait(10)
         association.release()
+        del association
+        gc.collect()  # to which pynetdicom leaves its socket now and then
