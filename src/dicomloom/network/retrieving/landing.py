@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Mapping
 
 from dicomloom.errors import DicomloomError
-from dicomloom.files import EagerFile, Partial, writing
-from dicomloom.network.serve.archive.places import Stored, checked_head, put
+from dicomloom.files import writing
+from dicomloom.network.serve.archive.places import Incoming, Stored, checked_head, put
 from dicomloom.tags import parse_tag
 
 LAYOUT = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
@@ -124,36 +124,6 @@ def _apart(name: str) -> tuple[str, str]:
     return (name[:-4], ".dcm") if name.endswith(".dcm") else (name, "")
 
 
-class Landing:
-    """An object that is being received; made by `Folder.open`."""
-
-    def __init__(self, folder: Folder, partial: Partial, uid: str) -> None:
-        self.file: EagerFile = partial.file
-        self._folder, self._partial, self._uid = folder, partial, uid
-
-    def commit(self) -> Stored:
-        """Give the whole file the name that its header asks for.
-
-        Raises
-        ------
-        WriteError
-            It could not be brought to the disk; nothing half is left.
-        """
-        try:
-            with writing(self._folder.folder):
-                if self._folder.sync:
-                    self._partial.seal()
-                else:
-                    self.file.close()
-                return self._folder.place(self._partial.name, self._uid)
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Remove what was written, unless it has its name."""
-        self._partial.discard()
-
-
 class Folder:
     """A folder that takes objects from any number of threads.
 
@@ -206,7 +176,7 @@ class Folder:
         transfer_syntax: str,
         source: str,
         receiving: str,
-    ) -> Landing:
+    ) -> Incoming:
         """Begin an object: preamble and file meta information are in the file.
 
         Raises
@@ -217,14 +187,13 @@ class Folder:
             The system would not let the file be written.
         """
         head = checked_head(sop_class_uid, sop_instance_uid, transfer_syntax, source, receiving)
-        landing = Landing(self, Partial(os.path.join(self.folder, "object")), sop_instance_uid)
-        try:
-            with writing(self.folder):
-                landing.file.write_all([head])
-        except BaseException:
-            landing.discard()
-            raise
-        return landing
+        return Incoming.begin(
+            self.folder,
+            self.folder,
+            head,
+            lambda name: self.place(name, sop_instance_uid),
+            sync=self.sync,
+        )
 
     def place(self, name: str, uid: str) -> Stored:
         """Give a whole file its name."""

@@ -77,10 +77,8 @@ class Storer:
     seconds : float
         To wait for an answer.
     transcode : bool
-        Whether to send uncompressed what the peer does not take as it is; a file of it is made in
-        `folder` for that time.
-    folder : str, optional
-        By default the system's for temporary files.
+        Whether to send uncompressed what the peer does not take as it is, by way of a temporary
+        file.
     originator : (str, int), optional
         AE title and message ID of the C-MOVE request that this belongs to.
     aside : callable, optional
@@ -95,7 +93,6 @@ class Storer:
         seconds: float,
         *,
         transcode: bool = True,
-        folder: str | None = None,
         originator: tuple[str, int] | None = None,
         aside: Callable[[Message], None] | None = None,
     ) -> None:
@@ -103,7 +100,7 @@ class Storer:
         self._contexts: dict[tuple[str, str], int] = {}
         for number, sop_class, syntax in contexts:
             self._contexts.setdefault((sop_class, syntax), number)
-        self._transcode, self._folder = transcode, folder
+        self._transcode = transcode
         self._originator, self._aside = originator, aside
         self._last = 0
 
@@ -153,7 +150,7 @@ class Storer:
             )
         from dicomloom.frames.transcode import transcode
 
-        made = tempfile.TemporaryDirectory(prefix="dicomloom-", dir=self._folder)
+        made = tempfile.TemporaryDirectory(prefix="dicomloom-")
         path = os.path.join(stack.enter_context(made), "object.dcm")
         transcode(item.path, path, other, workers=1)
         return number, other, _opened(path, stack)[1]

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dicomloom.errors import DicomloomError, LimitError
-from dicomloom.files import EagerFile
 from dicomloom.index.read import read_tags
 from dicomloom.network import command as commands
 from dicomloom.network.messages import Message
-from dicomloom.network.serve.archive.places import Stored
+from dicomloom.network.serve.archive.places import Incoming
 from dicomloom.network.serve.contexts import is_storage
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import (
@@ -57,18 +56,6 @@ class Arrival:
     size: int
 
 
-class Receiving(Protocol):
-    """An object that is being received; see `dicomloom.network.serve.archive.places.Incoming`."""
-
-    file: EagerFile
-
-    def commit(self) -> Stored:
-        """Give it its name."""
-
-    def discard(self) -> None:
-        """Remove what was written, unless it is in its place."""
-
-
 class Place(Protocol):
     """Where objects go; see `dicomloom.network.serve.archive.places.Places`."""
 
@@ -81,7 +68,7 @@ class Place(Protocol):
         transfer_syntax: str,
         source: str,
         receiving: str,
-    ) -> Receiving:
+    ) -> Incoming:
         """Begin an object."""
 
 
@@ -172,13 +159,10 @@ def take(
         raise Refusal(CANNOT_UNDERSTAND, "the data set is missing")
     syntax = context.transfer_syntax
     try:
-        receiving = place.open(context.abstract_syntax, uid, syntax, source, receiver)
-        try:
-            size = message.write_to(receiving.file.fileno(), max_object)
-            _check(receiving.file.fileno(), context.abstract_syntax, uid)
-            stored = receiving.commit()
-        finally:
-            receiving.discard()
+        with place.open(context.abstract_syntax, uid, syntax, source, receiver) as incoming:
+            size = message.write_to(incoming.file.fileno(), max_object)
+            _check(incoming.file.fileno(), context.abstract_syntax, uid)
+            stored = incoming.commit()
     except LimitError as error:
         raise Refusal(OUT_OF_RESOURCES, f"more than {max_object} bytes") from error
     except OSError as error:

@@ -20,6 +20,7 @@ import os
 import re
 import struct
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
@@ -170,14 +171,9 @@ class Places:
         """
         path = self.of(sop_instance_uid)
         head = checked_head(sop_class_uid, sop_instance_uid, transfer_syntax, source, receiving)
-        partial = Partial.within(self._incoming, path)
-        incoming = Incoming(self, partial, path)
-        try:
-            incoming.write(head)
-        except BaseException:
-            incoming.discard()
-            raise
-        return incoming
+        return Incoming.begin(
+            self._incoming, path, head, lambda name: self.place(name, path), sync=self.sync
+        )
 
     def place(self, name: str, path: str) -> Stored:
         """Give a whole file its name, as the rule for duplicates has it."""
@@ -243,23 +239,51 @@ def put(name: str, path: str, naming: threading.Lock, *, sync: bool) -> bool:
 
 
 class Incoming:
-    """An object that is being received; made by `Places.open`.
+    """An object that is being received.
 
     A context manager: left before `commit` was called, it leaves nothing.
 
+    Parameters
+    ----------
+    partial : Partial
+    path : str
+        What it is called in errors.
+    place : callable
+        Gives the whole file, of that name, the name it is to have.
+    sync : bool
+        Bring it to the disk before that.
+
     Attributes
     ----------
-    path : str
-        Where it is to lie.
     file : EagerFile
         Takes the data set, as it comes.
     """
 
-    def __init__(self, places: Places, partial: Partial, path: str) -> None:
+    def __init__(
+        self, partial: Partial, path: str, place: Callable[[str], Stored], *, sync: bool
+    ) -> None:
         self.path = path
         self.file: EagerFile = partial.file
-        self._places = places
-        self._partial = partial
+        self._partial, self._place, self._sync = partial, place, sync
+
+    @classmethod
+    def begin(
+        cls, folder: str, path: str, head: bytes, place: Callable[[str], Stored], *, sync: bool
+    ) -> Incoming:
+        """Begin a file with a hidden name in a folder; `head` is in it.
+
+        Raises
+        ------
+        WriteError
+            The system would not let the file be written; nothing is left of it.
+        """
+        made = cls(Partial.within(folder, path), path, place, sync=sync)
+        try:
+            made.write(head)
+        except BaseException:
+            made.discard()
+            raise
+        return made
 
     def write(self, data: Buffer) -> None:
         """Append bytes of the data set.
@@ -288,11 +312,11 @@ class Incoming:
         """
         try:
             with writing(self.path):
-                if self._places.sync:
+                if self._sync:
                     self._partial.seal()
                 else:
                     self.file.close()
-                return self._places.place(self._partial.name, self.path)
+                return self._place(self._partial.name)
         finally:
             self.discard()
 
