@@ -7,23 +7,20 @@ length, end, undefined): `offset` of its header, `value` of its first value byte
 value without a delimiter, `end` behind all of it.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from cpython cimport array
-
 from dicomloom._native.core cimport *
 
-import array
+from array import array
 
 include "errors.pxi"
 include "source.pxi"
 
-cdef array.array OFFSETS = array.array("Q")  # what array.clone takes its type from
-cdef array.array WORDS = array.array("I")
 cdef tuple VRS = tuple(
     dl_vr_table[<int>i].name.decode("ascii") for i in range(<int>DL_VR_COUNT)
 )
@@ -111,13 +108,16 @@ cdef list elements_of(const dl_bytes *entries):
     return made
 
 
-cdef array.array offsets_of(dl_bytes *numbers):
+cdef offsets_of(dl_bytes *numbers):
     """An array('Q') of what stands in numbers, which are freed."""
-    cdef size_t count = numbers.length // sizeof(uint64_t)
-    cdef array.array made = array.clone(OFFSETS, count, False)
-    if count:
-        memcpy(made.data.as_voidptr, numbers.data, count * sizeof(uint64_t))
-    dl_bytes_free(numbers)
+    made = array("Q")
+    try:
+        if numbers.length:
+            made.frombytes(PyMemoryView_FromMemory(
+                <char *>numbers.data, <Py_ssize_t>numbers.length, PyBUF_READ
+            ))
+    finally:
+        dl_bytes_free(numbers)
     return made
 
 
@@ -273,9 +273,9 @@ cdef class Records:
     value begins (0 where there is none), its bytes, and the numbers of UL and US values.
     """
 
-    cdef readonly array.array offsets
-    cdef readonly array.array contents
-    cdef readonly array.array ends
+    cdef readonly object offsets
+    cdef readonly object contents
+    cdef readonly object ends
     cdef readonly list broken
     cdef readonly dict starts
     cdef readonly dict lengths
@@ -291,39 +291,40 @@ cdef fill_records(Records made, const dl_record_list *found, tags, dict numbers)
     cdef const dl_record_value *value = <const dl_record_value *>found.values.data
     cdef size_t count = found.records.length // sizeof(dl_record)
     cdef size_t values = found.values.length // sizeof(dl_record_value)
-    cdef array.array column
+    cdef unsigned int[::1] offsets, contents, ends, starts, lengths
+    cdef uint32_t tag
     cdef size_t i
-    if count and record[count - 1].end > 0xFFFFFFFF:
-        raise LimitError("a DICOMDIR has no more than 2^32-1 bytes")
-    made.offsets = array.clone(WORDS, count, False)
-    made.contents = array.clone(WORDS, count, False)
-    made.ends = array.clone(WORDS, count, False)
-    made.broken = []
-    for i in range(count):
-        made.offsets.data.as_uints[i] = <unsigned int>record[i].offset
-        made.contents.data.as_uints[i] = <unsigned int>record[i].content
-        made.ends.data.as_uints[i] = <unsigned int>record[i].end
-        if record[i].broken:
-            made.broken.append(i)
     made.end = found.end
     made.has_sequence = found.has_sequence
     made.length_lies = found.length_lies
     made.cut = found.cut
-    made.numbers = {tag: array.array("I", [least]) * count for tag, least in numbers.items()}
-    made.starts = {tag: array.clone(WORDS, count, True) for tag in tags if tag not in numbers}
-    made.lengths = {tag: array.clone(WORDS, count, True) for tag in made.starts}
-    for i in range(values):
-        if value[i].record >= count:
-            continue
-        if value[i].tag in numbers:
-            if value[i].length == 2 or value[i].length == 4:
-                column = made.numbers[value[i].tag]
-                column.data.as_uints[value[i].record] = value[i].number
-        else:
-            column = made.starts[value[i].tag]
-            column.data.as_uints[value[i].record] = <unsigned int>value[i].offset
-            column = made.lengths[value[i].tag]
-            column.data.as_uints[value[i].record] = value[i].length
+    if count and record[count - 1].end > 0xFFFFFFFF:
+        raise LimitError("a DICOMDIR has no more than 2^32-1 bytes")
+    zeros = array("I", [0]) * count
+    made.offsets, made.contents, made.ends = zeros[:], zeros[:], zeros[:]
+    made.broken = []
+    offsets, contents, ends = made.offsets, made.contents, made.ends
+    for i in range(count):
+        offsets[i] = <unsigned int>record[i].offset
+        contents[i] = <unsigned int>record[i].content
+        ends[i] = <unsigned int>record[i].end
+        if record[i].broken:
+            made.broken.append(i)
+    made.numbers = {tag: array("I", [least]) * count for tag, least in numbers.items()}
+    made.starts = {tag: zeros[:] for tag in tags if tag not in numbers}
+    made.lengths = {tag: zeros[:] for tag in made.starts}
+    # Tag by tag, for an array is not looked up for each value then.
+    for number, column in made.numbers.items():
+        tag, starts = number, column
+        for i in range(values):
+            if value[i].tag == tag and value[i].record < count and value[i].length in (2, 4):
+                starts[value[i].record] = value[i].number
+    for number, column in made.starts.items():
+        tag, starts, lengths = number, column, made.lengths[number]
+        for i in range(values):
+            if value[i].tag == tag and value[i].record < count:
+                starts[value[i].record] = <unsigned int>value[i].offset
+                lengths[value[i].record] = value[i].length
 
 
 def list_records(source, uint64_t offset, bint explicit_vr, bint big_endian, tags, *,
@@ -334,8 +335,8 @@ def list_records(source, uint64_t offset, bint explicit_vr, bint big_endian, tag
     """
     cdef Lister lister = Lister(source, max_depth)
     cdef dl_syntax syntax = syntax_of(explicit_vr, big_endian)
-    cdef array.array wanted = array.array("I", tags)
-    cdef const uint32_t *first = <const uint32_t *>wanted.data.as_voidptr
+    cdef const unsigned int[::1] wanted = array("I", tags)
+    cdef const uint32_t *first = &wanted[0] if len(wanted) else NULL
     cdef size_t wanted_count = len(wanted)
     cdef Records made = Records.__new__(Records)
     cdef dl_record_list found

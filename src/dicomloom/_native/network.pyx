@@ -1,7 +1,7 @@
 # cython: language_level=3, embedsignature=True
 """native/network for Python: conversion, lifetimes, and the GIL; no policy."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport ETIMEDOUT
@@ -204,13 +204,13 @@ cdef class Fragments:
         cdef dl_error error
         cdef dl_status status
         memset(&message, 0, sizeof(message))
-        message.command = <const uint8_t *>PyBytes_AS_STRING(command)
+        message.command = <const uint8_t *>PyBytes_AsString(command)
         message.command_size = len(command)
         message.context_id = context_id
         message.most = most
         message.descriptor = -1
         if isinstance(data, bytes):
-            message.data = <const uint8_t *>PyBytes_AS_STRING(data)
+            message.data = <const uint8_t *>PyBytes_AsString(data)
             message.size = len(data)
         elif data is not None:
             message.descriptor, message.start, end = data

@@ -1,0 +1,120 @@
+"""The package: what an sdist and a wheel hold, and that they work where nothing else is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ["codecs", "dicom", "frames", "network", "scan"]
+
+pytestmark = pytest.mark.xdist_group("package")  # the wheel is built once
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdist")
+    run(sys.executable, "-m", "build", "--sdist", "-o", folder, ROOT)
+    (made,) = folder.iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel of the sdist alone, in the empty environment that pip makes for it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, sdist)
+    (made,) = folder.iterdir()
+    return made
+
+
+def run(*command: object, **options: object) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_an_sdist_holds_what_builds_and_proves_it(sdist):
+    with tarfile.open(sdist) as held:
+        names = {name.split("/", 1)[1] for name in held.getnames() if "/" in name}
+    for needed in (
+        "CMakeLists.txt",
+        "LICENSE",
+        "README.md",
+        "native/base/bytes.c",
+        "native/fuzz/dicom.dict",
+        "src/dicomloom/_native/scan.pyx",
+        "src/dicomloom/py.typed",
+        "tests/test_package.py",
+    ):
+        assert needed in names
+    left_out = {".ci", ".git", ".venv", "build"}
+    assert not {name for name in names if name.split("/")[0] in left_out}
+    assert sdist.stat().st_size < 5_000_000
+
+
+def test_a_wheel_holds_the_package_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as held:
+        names = held.namelist()
+    package = [name for name in names if name.startswith("dicomloom/")]
+    about = [name for name in names if name.startswith("dicomloom-")]
+    assert sorted(package + about) == sorted(names)
+    assert {Path(name).suffix for name in package} == {".py", ".pyi", ".typed", ".so"}
+    modules = [name for name in package if name.endswith(".so")]
+    assert sorted(Path(name).name.split(".")[0] for name in modules) == ROOMS
+    assert not [name for name in names if "test" in name.lower()]
+    sources = {
+        str(path.relative_to(ROOT / "src"))
+        for pattern in ("*.py", "*.pyi", "py.typed")
+        for path in (ROOT / "src/dicomloom").rglob(pattern)
+    }
+    assert set(package) - set(modules) == sources
+    assert [name for name in about if name.endswith("licenses/LICENSE")]
+
+
+def test_an_index_would_take_both(sdist, wheel):
+    assert "PASSED" in run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel)
+
+
+def test_an_installed_wheel_does_its_job_in_a_clean_environment(wheel, tmp_path):
+    venv.create(tmp_path / "clean", with_pip=True)
+    python = tmp_path / "clean/bin/python"
+    run(python, "-m", "pip", "install", "-q", wheel)
+    job = tmp_path / "wheel_job.py"
+    job.write_bytes((ROOT / "tests/wheel_job.py").read_bytes())
+    told = run(python, "-I", job, cwd=tmp_path)
+    assert f"from {tmp_path}" in told
+    assert told.rstrip().endswith("all well")
+
+
+@pytest.mark.parametrize(
+    ("platform", "kinds"),
+    [
+        ("linux", ["manylinux_x86_64", "musllinux_x86_64"]),
+        ("macos", ["macosx_x86_64"]),
+        ("windows", ["win_amd64"]),
+    ],
+)
+def test_wheels_are_configured_for_every_system(platform, kinds):
+    """What cibuildwheel would build; here only its reading of pyproject.toml is run."""
+    told = run(
+        sys.executable,
+        *("-m", "cibuildwheel", "--print-build-identifiers", "--platform", platform),
+        *("--archs", "AMD64" if platform == "windows" else "x86_64", ROOT),
+    )
+    versions = ["cp311", "cp312", "cp313", "cp314"]
+    assert set(told.split()) == {f"{version}-{kind}" for version in versions for kind in kinds}
