@@ -11,6 +11,8 @@ from cpython.buffer cimport (
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+cimport cython
+
 from dicomloom._native.core cimport *
 
 include "errors.pxi"
@@ -18,6 +20,7 @@ include "errors.pxi"
 
 # --- what encoders share --------------------------------------------------------------------------
 
+@cython.no_gc_clear  # whoever holds a buffer counts on its owner
 cdef class Piece:
     """Coded bytes where the encoder has them: a read-only buffer, until the next frame begins."""
 
@@ -25,6 +28,9 @@ cdef class Piece:
     cdef const uint8_t *data
     cdef Py_ssize_t size
     cdef uint64_t frame  # the one it is of
+
+    def __init__(self):
+        raise TypeError("pieces are made by encoders")
 
     def __len__(self):
         return self.size
@@ -182,6 +188,10 @@ def rle_decode(data, uint32_t rows, uint32_t columns, uint32_t samples, uint32_t
 
 # --- JPEG Lossless and JPEG-LS --------------------------------------------------------------------
 
+cdef dl_status no_codec(dl_error *error) noexcept nogil:
+    return dl_fail(error, DL_ERR_ARGUMENT, 0, "a class of its own has the codec")
+
+
 cdef class RasterEncoder(Coder):
     """Frames of one dl_raster, in a context that is used again; for one thread at a time."""
 
@@ -196,14 +206,14 @@ cdef class RasterEncoder(Coder):
 
     # What each codec fills in; `step` numbers the passes, of which the last one codes.
     cdef dl_status start(self, dl_error *error) noexcept nogil:
-        return DL_ERR_ARGUMENT
+        return no_codec(error)
 
     cdef dl_status take(self, int step, const uint8_t *rows, uint32_t count,
                         dl_error *error) noexcept nogil:
-        return DL_ERR_ARGUMENT
+        return no_codec(error)
 
     cdef dl_status finish(self, dl_piece *pieces, uint32_t *count, dl_error *error) noexcept nogil:
-        return DL_ERR_ARGUMENT
+        return no_codec(error)
 
     cdef int give(self, int step, given) except -1:
         cdef Py_buffer view
@@ -350,7 +360,7 @@ cdef class RasterDecoder:
 
     cdef dl_status run(self, const uint8_t *data, size_t size, const dl_raster *raster,
                        uint8_t *out, size_t stride, dl_error *error) noexcept nogil:
-        return DL_ERR_ARGUMENT
+        return no_codec(error)
 
     def decode(self, data, uint32_t rows, uint32_t columns, uint32_t samples,
                uint32_t sample_bytes, uint32_t bits, bint signed, into=None):

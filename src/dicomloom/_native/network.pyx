@@ -44,10 +44,12 @@ cdef dl_status python_receive(void *context, void *into, size_t room, double dea
                               size_t *count, dl_error *error) noexcept with gil:
     cdef Fragments self = <Fragments>context
     count[0] = 0
+    cdef size_t got
     try:
-        count[0] = self.connection.receive(
-            <uint8_t[:room]>into, deadline - dl_monotonic_seconds()
-        )
+        got = self.connection.receive(<uint8_t[:room]>into, deadline - dl_monotonic_seconds())
+        if got > room:
+            raise ValueError(f"{got} bytes received where there is room for {room}")
+        count[0] = got
         return DL_OK
     except BaseException as failure:
         return python_failed(self, error, failure)
@@ -57,10 +59,14 @@ cdef dl_status python_send(void *context, const void *data, size_t size, double 
                            size_t *count, dl_error *error) noexcept with gil:
     cdef Fragments self = <Fragments>context
     count[0] = 0
+    cdef size_t gone
     try:
-        count[0] = self.connection.send(
+        gone = self.connection.send(
             <uint8_t[:size]><uint8_t *>data, deadline - dl_monotonic_seconds()
         )
+        if gone > size:
+            raise ValueError(f"{gone} bytes sent of {size}")
+        count[0] = gone
         return DL_OK
     except BaseException as failure:
         return python_failed(self, error, failure)

@@ -15,7 +15,13 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+cimport cython
+
 from dicomloom._native.core cimport *
+
+import os
+
+from dicomloom.errors import StateError
 
 include "errors.pxi"
 
@@ -77,12 +83,12 @@ cdef class Known:
     def __dealloc__(self):
         dl_known_free(self.known)
 
-    def add(self, str path, uint64_t size, int64_t modified_ns, int64_t inode):
+    def add(self, str path not None, uint64_t size, int64_t modified_ns, int64_t inode):
         cdef bytes text = path.encode("utf-8")
         if dl_known_add(self.known, text, len(text), size, modified_ns, <uint64_t>inode) != DL_OK:
             raise MemoryError()
 
-    def keeps(self, str path, uint64_t size, int64_t modified_ns, int64_t inode):
+    def keeps(self, str path not None, uint64_t size, int64_t modified_ns, int64_t inode):
         cdef bytes text = path.encode("utf-8")
         return bool(
             dl_known_keeps(self.known, text, len(text), size, modified_ns, <uint64_t>inode)
@@ -90,6 +96,24 @@ cdef class Known:
 
 
 cdef class Scanner
+
+
+cdef const char **texts_of(list held) except NULL:
+    """The texts of a list of bytes, which the caller keeps; to be freed."""
+    cdef const char **texts = <const char **>calloc(len(held) + 1, sizeof(char *))
+    if texts == NULL:
+        raise MemoryError()
+    try:
+        for i in range(len(held)):
+            text = held[i]
+            # C would see a path that ends at its NUL: another file.
+            if b"\0" in text:
+                raise ValueError(f"embedded null byte in {text!r}")
+            texts[i] = text
+    except BaseException:
+        free(texts)
+        raise
+    return texts
 
 
 # --- columns --------------------------------------------------------------------------------------
@@ -131,7 +155,7 @@ cdef int fill_schema(ArrowSchema *schema, tuple names, tuple types) except -1:
     return 0
 
 
-def schema_capsule(tuple names, tuple types):
+def schema_capsule(tuple names not None, tuple types not None):
     cdef ArrowSchema *schema = <ArrowSchema *>calloc(1, sizeof(ArrowSchema))
     if schema == NULL:
         raise MemoryError()
@@ -150,8 +174,11 @@ cdef class Table:
     cdef readonly tuple names
     cdef Scanner scanner  # whom the table is given back to, or None
 
+    def __init__(self):
+        raise TypeError("tables are made by scans and read_row")
+
     def __dealloc__(self):
-        if self.scanner is not None and self.table != NULL:
+        if self.scanner is not None and self.scanner.is_ours():
             dl_scan_give_back(self.scanner.scan, self.table)
         else:
             dl_table_free(self.table)
@@ -256,38 +283,53 @@ cdef class Text:
     """Rows as text, in a buffer that is filled again and again; read it as a bytes-like object."""
 
     cdef dl_bytes text
+    cdef size_t exports  # who holds the buffer, which filling it again may move
+    cdef bint busy
 
     def __dealloc__(self):
         dl_bytes_free(&self.text)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
+        if self.busy:
+            raise BufferError("the text is being written")
         PyBuffer_FillInfo(view, self, self.text.data, self.text.length, 1, flags)
+        self.exports += 1
 
-    def csv(self, Table table):
+    def __releasebuffer__(self, Py_buffer *view):
+        self.exports -= 1
+
+    cdef int begin(self) except -1:
+        if self.exports or self.busy:
+            raise BufferError("the text of the rows before is still in use")
+        self.text.length = 0
+        self.busy = True
+        return 0
+
+    def csv(self, Table table not None):
         """Hold the rows as CSV, without a header line."""
         cdef dl_status status
-        self.text.length = 0
+        self.begin()
         with nogil:
             status = dl_csv_append(&self.text, table.table)
+        self.busy = False
         if status != DL_OK:
             raise MemoryError()
 
-    def json(self, Table table, keys):
+    def json(self, Table table not None, keys):
         """Hold the rows as JSON lines; keys: the JSON of each name with its colon, as bytes."""
         cdef dl_status status
-        cdef const char **texts
         cdef list held = list(keys)
+        cdef const char **texts
         if len(held) != table.table.column_count:
             raise ValueError("one key a column")
-        texts = <const char **>calloc(len(held) + 1, sizeof(char *))
-        if texts == NULL:
-            raise MemoryError()
-        for i in range(len(held)):
-            texts[i] = <const char *>(<bytes>held[i])
-        self.text.length = 0
-        with nogil:
-            status = dl_json_append(&self.text, table.table, texts)
-        free(texts)
+        texts = texts_of(held)
+        try:
+            self.begin()
+            with nogil:
+                status = dl_json_append(&self.text, table.table, texts)
+            self.busy = False
+        finally:
+            free(texts)
         if status != DL_OK:
             raise MemoryError()
 
@@ -325,7 +367,7 @@ cdef void fill_limits(dl_limits *limits, tuple given) noexcept:
     limits.value_size = given[1]
 
 
-def read_row(Plan plan, source, tuple limits, inflater):
+def read_row(Plan plan not None, source, tuple limits not None, inflater):
     """Read one source into a Table of one row and the plan's columns.
 
     source: a path as bytes, or, in a 1-tuple, a bytes-like object or a reader (see PythonSource).
@@ -367,6 +409,8 @@ def read_row(Plan plan, source, tuple limits, inflater):
         raise MemoryError()
 
     if isinstance(source, bytes):
+        if b"\0" in source:
+            raise ValueError(f"embedded null byte in {source!r}")
         name = source
         with nogil:
             status = dl_file_open(DL_CURRENT_DIRECTORY, name, &descriptor, &error)
@@ -409,17 +453,24 @@ def read_row(Plan plan, source, tuple limits, inflater):
     return table, made
 
 
+@cython.no_gc_clear  # what the threads use stays until they have been joined
 cdef class Scanner:
-    """A dl_scan; close() or the end of its life joins its threads."""
+    """A dl_scan; the end of its life joins its threads.
+
+    It does not cross a fork: in the child there are no threads to end, and a lock may be held by one
+    of them for ever.
+    """
 
     cdef dl_scan *scan
+    cdef object process
     cdef Plan plan  # kept alive
     cdef Known known
     cdef tuple inflater
     cdef tuple names
 
-    def __cinit__(self, Plan plan, tuple names, *, unsigned threads, size_t batch_rows, errors,
-                  bint follow_links, bint file_info, Known known, tuple limits, inflater):
+    def __cinit__(self, Plan plan not None, tuple names not None, *, unsigned threads,
+                  size_t batch_rows, errors, bint follow_links, bint file_info, Known known,
+                  tuple limits not None, inflater):
         cdef dl_scan_options options
         cdef dl_error error
         memset(&options, 0, sizeof(options))
@@ -436,28 +487,38 @@ cdef class Scanner:
         self.plan = plan
         self.known = known
         self.names = names
+        self.process = os.getpid()
         self.scan = dl_scan_new(plan.plan, &options, &error)
         if self.scan == NULL:
             raise error_of(&error)
 
     def __dealloc__(self):
-        with nogil:
-            dl_scan_free(self.scan)
+        if self.is_ours():
+            with nogil:
+                dl_scan_free(self.scan)
 
-    def add(self, list paths):
+    cpdef bint is_ours(self) noexcept:
+        """Whether this is the process that the scan was made in."""
+        return self.scan != NULL and self.process == os.getpid()
+
+    cdef int check_ours(self) except -1:
+        if not self.is_ours():
+            raise StateError("a scan cannot be used in a process that was forked from its own")
+        return 0
+
+    def add(self, list paths not None):
         """Give paths (bytes); returns how many were taken."""
         cdef size_t count = len(paths), taken = 0
-        cdef const char **texts = <const char **>calloc(count + 1, sizeof(char *))
-        if texts == NULL:
-            raise MemoryError()
-        for i in range(count):
-            texts[i] = <const char *>(<bytes>paths[i])
+        cdef const char **texts
+        self.check_ours()
+        texts = texts_of(paths)
         with nogil:
             dl_scan_add(self.scan, texts, count, &taken)
         free(texts)
         return taken
 
     def close_input(self):
+        self.check_ours()
         dl_scan_close(self.scan)
 
     def next(self, double seconds):
@@ -467,6 +528,7 @@ cdef class Scanner:
         cdef c_bool finished = False
         cdef dl_error error
         cdef dl_status status
+        self.check_ours()
         with nogil:
             status = dl_scan_next(self.scan, seconds, &table, &finished, &error)
         check(status, &error)
@@ -477,10 +539,12 @@ cdef class Scanner:
         return made, bool(finished)
 
     def stop(self):
+        self.check_ours()
         with nogil:
             dl_scan_stop(self.scan)
 
     def counts(self):
         cdef dl_scan_counts counts
+        self.check_ours()
         dl_scan_counts_get(self.scan, &counts)
         return counts

@@ -19,6 +19,8 @@ cdef class PythonSource:
         cdef size_t got = 0
         cdef dl_error error
         cdef dl_status status
+        if self.below == NULL:
+            raise ValueError("the source has been closed")
         with nogil:
             status = self.below.read_at(self.below.context, self.start + offset, data, size, &got,
                                         &error)
@@ -68,6 +70,7 @@ cdef dl_status python_size(void *context, uint64_t *size, dl_error *error) noexc
 
 cdef void python_close(void *context) noexcept with gil:
     (<PythonSource>context).reader = None  # an inflating reader holds us: end the cycle
+    (<PythonSource>context).below = NULL
     Py_DECREF(<object>context)
 
 

@@ -253,8 +253,9 @@ class Scan:
         """End the scan and its threads; batches already taken stay valid."""
         native = self._native
         if native is not None:
-            native.stop()
-            self._counts = native.counts()
+            if native.is_ours():  # in a child by fork there is nothing to end
+                native.stop()
+                self._counts = native.counts()
             self._native = None
 
     cancel = close

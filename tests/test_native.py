@@ -1,0 +1,241 @@
+"""The boundary of the C core: buffers are held, what is not made for it is refused, forks."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import dicomloom
+from dicomloom import StateError
+from dicomloom._native import codecs, network, scan
+from dicomloom.index.schema import Schema
+from dicomloom.inflate import InflatedReader
+from support import EXPLICIT_LE, element, part10
+
+CONTENT = part10(element(0x00100020, "LO", b"42"), EXPLICIT_LE)
+LIMITS = (64, 65536)
+ENCODERS = [
+    lambda: codecs.RLEEncoder(64, 64, 1, 2),
+    lambda: codecs.JPEGLosslessEncoder(64, 64, 1, 2, 16, False),
+    lambda: codecs.JPEGLSEncoder(64, 64, 1, 2, 16, False),
+]
+
+
+class Resizing:
+    """A source that tries to resize a buffer whenever it is asked, and then gives zeros."""
+
+    def __init__(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+        self.refused = 0
+
+    def try_it(self) -> None:
+        try:
+            self.buffer.append(0)
+        except BufferError:
+            self.refused += 1
+
+
+def plan():
+    return Schema(["PatientID"]).plan()
+
+
+def test_read_row_holds_its_buffer():
+    """The inflater is called while the deflated bytes are in use."""
+    from hostile import deflated
+    from support import DEFLATED
+
+    content = bytearray(part10(deflated(element(0x00100020, "LO", b"42")), DEFLATED))
+    meddler = Resizing(content)
+
+    def inflater(read):
+        meddler.try_it()
+        return InflatedReader(read)
+
+    table, error = scan.read_row(plan(), (content,), LIMITS, inflater)
+    assert error is None
+    assert table.values(0) == ["42"]
+    assert meddler.refused == 1
+    content.append(0)  # and is free again
+
+
+@pytest.mark.parametrize("make", ENCODERS)
+def test_pieces_are_held_until_they_are_released(make):
+    encoder = make()
+    pixels = np.random.default_rng(1).integers(0, 9, (64, 64), dtype=np.uint16).tobytes()
+    piece = encoder.encode(pixels)[-1]
+    view = memoryview(piece)
+    before = bytes(view)
+    with pytest.raises(BufferError):
+        encoder.begin()
+    assert bytes(view) == before
+    view.release()
+    encoder.begin()
+    with pytest.raises(BufferError):
+        memoryview(piece)
+
+
+def test_a_text_is_not_written_again_under_a_view():
+    table, _ = scan.read_row(plan(), (CONTENT,), LIMITS, InflatedReader)
+    text = scan.Text()
+    text.csv(table)
+    view = memoryview(text)
+    before = bytes(view)
+    with pytest.raises(BufferError):
+        text.csv(table)
+    with pytest.raises(BufferError):
+        text.json(table, [b'"PatientID":'])
+    assert bytes(view) == before
+    view.release()
+    text.json(table, [b'"PatientID":'])
+
+
+def test_a_buffer_that_is_decoded_into_is_held():
+    """A thread that decodes without the GIL, and another that tries to make the buffer smaller."""
+    import threading
+
+    pixels = np.random.default_rng(1).integers(0, 65536, (1024, 1024), dtype=np.uint16).tobytes()
+    encoder = codecs.JPEGLSEncoder(1024, 1024, 1, 2, 16, False)
+    coded = b"".join(encoder.encode(pixels))
+    into = bytearray(len(pixels))
+    decoder = codecs.JPEGLSDecoder()
+    begun = threading.Event()
+
+    def decode() -> None:
+        begun.set()
+        for _ in range(5):
+            decoder.decode(coded, 1024, 1024, 1, 2, 16, False, into)
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    begun.wait()
+    refused = 0
+    while thread.is_alive():
+        try:
+            into.append(0)
+            into.pop()
+        except BufferError:
+            refused += 1
+        except ValueError:  # between two frames it was longer for a moment
+            pass
+    thread.join()
+    assert refused
+
+
+def test_what_is_none_is_refused():
+    with pytest.raises(TypeError):
+        scan.read_row(None, (CONTENT,), LIMITS, InflatedReader)
+    with pytest.raises(TypeError):
+        scan.Text().csv(None)
+    with pytest.raises(TypeError):
+        scan.Text().json(None, [])
+    with pytest.raises(TypeError):
+        scan.schema_capsule(None, None)
+    with pytest.raises(TypeError):
+        scan.Known().add(None, 0, 0, 0)
+
+
+@pytest.mark.parametrize("made", [scan.Table, codecs.Piece])
+def test_what_only_the_core_makes_is_not_made_empty(made):
+    with pytest.raises(TypeError):
+        made()
+
+
+@pytest.mark.parametrize("made", [codecs.RasterEncoder, codecs.RasterDecoder])
+def test_a_class_without_a_codec_says_so(made):
+    with pytest.raises(dicomloom.DicomloomError, match="a class of its own"):
+        made().begin() if made is codecs.RasterEncoder else made().decode(b"", 1, 1, 1, 1, 8, False)
+
+
+def test_a_name_does_not_end_at_its_nul(tmp_path):
+    """In C it would be the name of another file."""
+    other = tmp_path / "other"
+    other.write_bytes(CONTENT)
+    hostile = f"{other}\0.dcm"
+    with pytest.raises(ValueError, match="null byte"):
+        dicomloom.read_tags(hostile, ["PatientID"])
+    with pytest.raises(ValueError, match="null byte"), dicomloom.scan([hostile]) as found:
+        next(found)
+
+
+def test_a_closed_source_is_not_read():
+    """A reader that outlives the file it inflates."""
+    from hostile import deflated
+    from support import DEFLATED
+
+    content = part10(deflated(element(0x00100020, "LO", b"42")), DEFLATED)
+    kept = []
+
+    def inflater(read):
+        kept.append(read)
+        return InflatedReader(read)
+
+    scan.read_row(plan(), (content,), LIMITS, inflater)
+    with pytest.raises(ValueError, match="closed"):
+        kept[0](0, 10)
+
+
+class Boasting:
+    """A connection that says it did more than it was asked."""
+
+    def receive(self, buffer, seconds):
+        return len(buffer) + 1
+
+    def send(self, buffer, seconds):
+        return len(buffer) + 1
+
+
+def test_a_connection_cannot_overrun_the_buffers():
+    fragments = network.Fragments(Boasting(), 1 << 16, 1.0)
+    with pytest.raises(ValueError, match="room for"):
+        fragments.arrive(1.0)
+    with pytest.raises(ValueError, match="bytes sent of"):
+        fragments.send(1, 1 << 14, b"1234", None)
+
+
+def test_a_scan_in_a_cycle_is_collected_while_it_runs(tmp_path):
+    for i in range(500):
+        (tmp_path / str(i)).write_bytes(CONTENT)
+    for _ in range(20):
+        found = dicomloom.scan([tmp_path], threads=4, batch_size=1)
+        next(found)
+        cycle = [found]
+        cycle.append(cycle)
+        del found, cycle
+        gc.collect()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_scan_does_not_cross_a_fork(tmp_path):
+    """The threads are the parent's: the child says so, and its end does not wait for them."""
+    for i in range(2000):
+        (tmp_path / str(i)).write_bytes(CONTENT)
+    found = dicomloom.scan([tmp_path], threads=4, batch_size=1)
+    batch = next(found)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            next(found)
+        except StateError:
+            del batch
+            del found
+            gc.collect()
+            status = 0
+        finally:
+            os._exit(status)
+    deadline = time.monotonic() + 30
+    ended, status = 0, 0
+    while not ended and time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.01)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert len(batch) + sum(map(len, found)) == 2000
