@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from dicomloom.codecs.isolation import Isolation
+
 _BAND = 128 << 10  # bytes of rows that are read at once where a codec takes rows
 _CHUNK = 1 << 20  # bytes that are copied at once
 
@@ -79,6 +81,7 @@ def transcode(
     offset_table: str = "auto",
     max_instance_bytes: int | None = None,
     max_instance_frames: int | None = None,
+    isolate: bool | Isolation = False,
     progress: Callable[[int, int], None] | None = None,
     **codec_options: object,
 ) -> Report:
@@ -105,6 +108,9 @@ def transcode(
         is chosen with them; the image becomes a derived one with a UID of its own.
     offset_table, max_instance_bytes, max_instance_frames
         As of `FrameWriter`.
+    isolate : bool or Isolation
+        Decode and code in other processes, one a thread, what libraries decode and code; see
+        `Isolation`. What these hold is not part of `max_memory`.
     progress : callable, optional
         Called with how many frames are written, and of how many; from any thread, one at a time.
     **codec_options
@@ -143,6 +149,11 @@ def transcode(
     began = time.monotonic()
     codec = find(transfer_syntax)
     source = open_source(src)
+    isolation, own = None, False
+    if isolate:
+        from dicomloom.codecs.isolation import isolation_of
+
+        isolation, own = isolation_of(isolate)
     try:
         found = read_object(source)
         if found.pixels is None:
@@ -160,7 +171,7 @@ def transcode(
             dst, max_instance_bytes=max_instance_bytes, max_instance_frames=max_instance_frames
         )
         try:
-            job = _Job(stored, codec, output, chosen, codec_options, progress)
+            job = _Job(stored, codec, output, chosen, codec_options, isolation, progress)
             job.begin(offset_table)
             job.run(workers, max_memory)
             targets = output.finish()
@@ -172,6 +183,8 @@ def transcode(
         raise
     finally:
         source.close()
+        if isolation is not None and own:
+            isolation.close()
     return Report(
         source.path,
         targets,
@@ -215,9 +228,11 @@ class _Job:
         output: Output,
         chosen: range | list[int],
         options: dict[str, object],
+        isolation: Isolation | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._progress = progress
+        self._isolation = isolation
         self._stored, self._codec, self._output = stored, codec, output
         self._chosen, self._options = chosen, options
         if "backend" in options and "backend" not in (*stored.codec.options, *codec.options):
@@ -234,9 +249,13 @@ class _Job:
             self._recode = codec.recoder_from(stored.transfer_syntax) or stored.codec.recoder_to(
                 codec.uid
             )
+        if self._recode is not None and isolation is not None:
+            self._recode = isolation.recoder(self._recode, stored.layout)
         if self._recode is None and not self._copies:
             self._decoder = self._choose_decoder(stored)
-            self._encoder = codec.encoder(self._decoder.layout, **self._options)
+            self._encoder = self._make_encoder(self._decoder)
+            if isolation is not None:
+                self._decoder = isolation.decoder(self._decoder)
         elif options:
             codec.encoder(stored.layout, **options)  # says which options it does not take
         self.lossy = self._encoder is not None and self._encoder.lossy
@@ -250,6 +269,12 @@ class _Job:
         if "backend" not in self._codec.options:
             self._options = {k: v for k, v in self._options.items() if k != "backend"}
         return stored.codec.decoder(stored.layout, backend=backend)
+
+    def _make_encoder(self, decoder: Decoder) -> Encoder:
+        encoder = self._codec.encoder(decoder.layout, **self._options)
+        if self._isolation is None:
+            return encoder
+        return self._isolation.encoder(encoder, self._codec, self._options)
 
     def begin(self, table: str) -> None:
         """Make the header, and open the output."""
@@ -370,7 +395,7 @@ class _Job:
                 return lambda frames: [[self._unpadded(i)] for i in frames]
             return lambda frames: [[stored.encoded(i)] for i in frames]
         # Each thread has an encoder of its own.
-        encoder = self._codec.encoder(self._decoder.layout, **self._options)
+        encoder = self._make_encoder(self._decoder)
         if self._by_rows(encoder):
             return _RowCoder(stored, encoder)
         return _FrameCoder(stored, self._decoder, encoder)
