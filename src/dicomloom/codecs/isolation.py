@@ -186,6 +186,8 @@ class Isolation:
                     child.begin(task)
                 except BaseException:
                     self._drop(child)
+                    if self._closed:
+                        raise self._closed_error() from None
                     raise
             if child.owner == os.getpid():
                 return child

@@ -55,11 +55,9 @@ def failure(ended: Ended, library: str, how: str, task: Task, seconds: float) ->
             f"{library} wants more than {task.memory >> 20} MiB for the frame: allow more "
             "(Isolation(memory=...), --isolate-memory) if the frame is worth it"
         )
-    did = "sent what is no answer" if ended.why == "babble" else f"ended, {how}"
     return CorruptError(
-        f"the process of {library} {did}{ended.detail}: the frame is damaged or the library at "
-        "fault; dicomloom frame FILE N --encoded takes the bitstream out, to try another library "
-        "or to report it"
+        f"the process of {library} {how}: the frame is damaged or the library at fault; dicomloom "
+        "frame FILE N --encoded takes the bitstream out, to try another library or to report it"
     )
 
 
@@ -113,7 +111,7 @@ class Process:
             self.ask(start, task.text, _START)
         except Ended as ended:
             how = self.end(ended)
-            why = f"no answer within {_START:g} s" if ended.why == "late" else how + ended.detail
+            why = f"no answer within {_START:g} s" if ended.why == "late" else f"it {how}"
         except DicomloomError as error:
             why = error.message
         else:
@@ -151,7 +149,7 @@ class Process:
             elif kind == wire.DONE and task.least <= size <= task.most and task.do != "start":
                 return self._receive(size, into)
             else:
-                raise Ended("babble", f" ({kind!r} and {size} bytes)")
+                raise Ended("babble", f"{kind!r} and {size} bytes")
 
     def _raise(self, body: Buffer) -> NoReturn:
         """Raise what a child says went wrong."""
@@ -200,21 +198,25 @@ class Process:
 
     def end(self, ended: Ended | None = None) -> str:
         """See the process end; return how it did, for people."""
-        gone = ended is not None and ended.why == "gone"
+        why = "" if ended is None else ended.why
+        code = None
         try:
-            code = self.process.wait(_LAST_WORDS if gone else 0)
+            code = self.process.wait(_LAST_WORDS if why == "gone" else 0)
         except subprocess.TimeoutExpired:
             self.kill()
-            return "its pipe closed"
         finally:
             self._to.close()
             self._from.close()
+        if ended is not None and why == "babble":
+            return f"sent what is no answer ({ended.detail})"
+        if code is None:
+            return "closed its pipe"
         if code < 0:
             lacking = code in (-signal.SIGABRT, -getattr(signal, "SIGKILL", 9))
             known = [each.name for each in signal.Signals if each == -code]
             name = known[0] if known else f"signal {-code}"
-            return f"{name}, perhaps for lack of memory" if lacking else name
-        return f"exit code {code:#x}" if code > 255 else f"exit code {code}"
+            return f"ended by {name}{', perhaps for lack of memory' if lacking else ''}"
+        return f"ended with exit code {code:#x}" if code > 255 else f"ended with exit code {code}"
 
 
 def kill_all(children: set[Process]) -> None:
