@@ -204,6 +204,21 @@ def test_x10_a_reader_that_is_dropped_leaves_no_process(tmp_path):
     del reader
 
 
+def test_x10_a_disc_goes_without_an_icon(tmp_path, command):
+    """An image whose icon crashes a library is on the disc, without an icon and with a finding."""
+    breaking_object(tmp_path / "IM1", "SEGV")
+    done = command("dicomdir", "create", tmp_path, "--icons", "--isolate")
+    assert done.returncode in (0, 1)
+    assert "no icon, as the image cannot be decoded" in done.stderr.decode()
+    assert "ended by SIGSEGV" in done.stderr.decode()
+    [record] = [
+        each
+        for each in pydicom.dcmread(tmp_path / "DICOMDIR").DirectoryRecordSequence
+        if each.DirectoryRecordType == "IMAGE"
+    ]
+    assert "IconImageSequence" not in record
+
+
 def test_x10_the_corpus_reads_the_same(corpus):
     """All frames that libraries decode are those of the same process, and so are the errors."""
     known = {r["file"] for r in manifest(corpus) if r["transfer_syntax"].startswith(BY_LIBRARIES)}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 120.0
 _MEMORY = 512 << 20  # bytes, for tables and the like of any library
-_PER_SAMPLE = 64  # bytes: the hungriest decoder here takes 40
+_PER_SAMPLE = 64  # bytes: several times what the hungriest decoder here takes, HTJ2K's with loss
 
 
 class Isolation:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 
 from dicomloom import errors
 from dicomloom.codecs import isolation_child as wire
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _START = 60.0  # seconds that a child has to begin, libraries loaded
 _ROOM = 64 << 20  # bytes that are made room for before they are there
+_PIPE = 1 << 20  # bytes that a pipe holds, where the system lets it
 _LAST_WORDS = 2.0  # seconds in which a child whose pipe is closed should have ended
 
 
@@ -102,6 +103,8 @@ class Process:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._to, self._from = self.process.stdin, self.process.stdout
+        _widen(self._to)
+        _widen(self._from)
 
     def begin(self, task: Task) -> None:
         """Wait until it is ready, its libraries loaded."""
@@ -229,6 +232,16 @@ def end_all(children: set[Process]) -> None:
     """End processes that nobody waits for any more."""
     for child in tuple(children):
         child.end()
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold a frame, or much of it: parent and child then wait less for each other."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+    except (ImportError, AttributeError, OSError):  # not here, or too many of the user's already
+        return
 
 
 def _clean(text: Buffer) -> str:
