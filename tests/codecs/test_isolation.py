@@ -353,9 +353,30 @@ def test_what_dicomloom_decodes_itself_stays_here(apart, keyword):
 
 
 def test_what_the_argument_means():
-    assert isolation_of(False) == (None, False)
-    with Isolation() as apart:
-        assert isolation_of(apart) == (apart, False)
-    made, own = isolation_of(True)
-    assert own
+    assert isolation_of(False) is None
+    made = isolation_of(True)
+    assert isinstance(made, Isolation)
     made.close()
+
+
+def test_a_share_is_closed_by_itself(apart):
+    caught, shared = [], isolation_of(apart)
+    decoder = breaking(apart)
+    assert good(decoder)
+
+    def work():
+        try:
+            breaking(shared).decode(frame("HANG"))
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not shared._working:
+        thread.join(0.01)
+    assert good(decoder)
+    shared.close()
+    thread.join(60)
+    assert isinstance(caught[0], StateError)
+    assert good(decoder)
+    assert len(children()) == 1

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from pydicom.encaps import generate_frames
 
 import breaking_codecs
-from breaking_codecs import children, descriptors, library_folder
+from breaking_codecs import children, descriptors, gone, library_folder
 from dicomloom import CorruptError, DicomloomError, FrameReader, Isolation, LimitError, transcode
 from faults import OLD, native_object, noise, unfinished
 from images import code, data_set, image, layout
@@ -202,6 +203,34 @@ def test_x10_a_reader_that_is_dropped_leaves_no_process(tmp_path):
     assert (reader[0] == 1).all()
     assert len(children()) == 1
     del reader
+
+
+@pytest.mark.parametrize("tree", [False, True])
+def test_x10_ctrl_c_does_not_wait_for_a_library(tmp_path, library, tree):
+    """While a library hangs, with all the time there is, Ctrl-C ends the command and its child."""
+    source = tmp_path / "in"
+    source.mkdir()
+    path, target = breaking_object(source / "1.dcm", 1, "HANG", "HANG", "HANG"), tmp_path / "1.dcm"
+    target.write_bytes(OLD)
+    asked = (source, tmp_path) if tree else (path, target)
+    paths = [str(library), os.path.dirname(breaking_codecs.__file__)]
+    host = subprocess.Popen(
+        [sys.executable, "-m", "dicomloom", "transcode", *map(str, asked), "--to", "RLELossless",
+         "--isolate-seconds", "3000", "-j", "2"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while host.poll() is None and not (started := children(host.pid)):
+            time.sleep(0.01)
+        time.sleep(0.5)  # so that most often it hangs already
+        host.send_signal(signal.SIGINT)
+        assert host.wait(120) == 130
+    finally:
+        host.kill()
+        host.wait()
+    assert all(gone(pid) for pid in started)
+    assert target.read_bytes() == OLD
+    assert not unfinished(tmp_path)
 
 
 def test_x10_a_disc_goes_without_an_icon(tmp_path, command):

@@ -13,8 +13,9 @@ from dicomloom.cli.progress import ProgressLine
 TYPE_CHECKING = False  # --help imports nothing that codes
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Literal
 
+    from dicomloom.codecs.isolation import Isolation
     from dicomloom.frames.transcode import Report
 
 EPILOG = """\
@@ -167,7 +168,14 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
                 else as_dict(report)
             )
 
-    pipeline = Pipeline(lambda: work, show, workers=workers, depth=2 * workers)
+    isolation: Isolation | Literal[False] = coding["isolate"]
+    pipeline = Pipeline(
+        lambda: work,
+        show,
+        workers=workers,
+        depth=2 * workers,
+        interrupt=isolation.close if isolation else None,
+    )
     pipeline.run(_files(arguments.source, os.path.realpath(arguments.target)))
     if arguments.json:
         _print_json(done)

@@ -14,13 +14,12 @@ import math
 import os
 import sys
 import threading
-import weakref
-from collections import deque
+from copy import copy
 from types import MethodType
 from typing import TYPE_CHECKING
 
 from dicomloom.codecs.base import Codec, Decoder, Encoder
-from dicomloom.codecs.isolation_process import Ended, Process, Task, end_all, failure, kill_all
+from dicomloom.codecs.isolation_process import Ended, Pool, Process, Task, failure, kill_all
 from dicomloom.codecs.layout import Layout
 from dicomloom.codecs.library import LibraryDecoder, LibraryEncoder
 from dicomloom.codecs.native import check_room, check_size
@@ -95,12 +94,10 @@ class Isolation:
         # What a timer can wait for.
         self.seconds = min(float(seconds), threading.TIMEOUT_MAX / 2)
         self.memory = memory
-        self._executable = executable
+        self._pool = Pool(executable or sys.executable)
+        self._working: set[Process] = set()
         self._closed = False
-        # No lock: a fork in another thread would leave it locked. Each of these calls is atomic.
-        self._idle: deque[Process] = deque()
-        self._children: set[Process] = set()
-        self._finalizer = weakref.finalize(self, end_all, self._children)
+        self._shares = False
 
     # --- what can be done in a child ---
 
@@ -153,73 +150,67 @@ class Isolation:
 
     def _ask(self, task: Task, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Have a task done in a child."""
-        while True:
-            child = self._take(task)
+        while not (self._closed or self._pool.closed):
+            child = self._pool.take()
+            self._working.add(child)
+            if self._closed:  # meanwhile, so that nobody would end it
+                self._pool.drop(child)
+                break
             try:
-                made = child.ask(task, data, self.seconds, into)
-            except Ended as ended:
-                how = child.end(ended)
-                self._drop(child)
-                if self._closed:
-                    raise self._closed_error() from None
-                if child.answered and ended.why != "late":
-                    continue  # what it had decoded before may have broken it
-                library = child.library or "the library"
-                raise failure(ended, library, how, task, self.seconds) from None
-            except DicomloomError:  # told by the child, which waits for the next frame
-                self._put_back(child)
+                made = self._asked(child, task, data, into)
+            finally:
+                self._working.discard(child)
+            if made is not None:
+                return made
+        raise StateError("the Isolation is closed: its processes have ended")
+
+    def _asked(
+        self, child: Process, task: Task, data: Buffer, into: Buffer | None
+    ) -> Buffer | None:
+        """Have one child do it; None where another has to try."""
+        try:
+            if child.fresh:
+                child.begin(task)
+            made = child.ask(task, data, self.seconds, into)
+        except Ended as ended:
+            how = child.end(ended)
+            self._pool.drop(child)
+            if self._closed or self._pool.closed:
+                return None  # whoever closed it has ended the child
+            if child.answered and ended.why != "late":
+                return None  # what it had decoded before may have broken it
+            library = child.library or "the library"
+            raise failure(ended, library, how, task, self.seconds) from None
+        except DicomloomError:
+            if not child.fresh:  # told by the child, which waits for the next frame
+                self._pool.put_back(child)
                 raise
-            except BaseException:
-                self._drop(child)
-                raise
-            self._put_back(child)
-            return made
+            self._pool.drop(child)
+            if self._closed or self._pool.closed:
+                return None
+            raise
+        except BaseException:
+            self._pool.drop(child)
+            raise
+        self._pool.put_back(child)
+        return made
 
-    def _take(self, task: Task) -> Process:
-        while not self._closed:
-            try:
-                child = self._idle.pop()
-            except IndexError:
-                child = Process(self._executable or sys.executable)
-                self._children.add(child)
-                try:
-                    child.begin(task)
-                except BaseException:
-                    self._drop(child)
-                    if self._closed:
-                        raise self._closed_error() from None
-                    raise
-            if child.owner == os.getpid():
-                return child
-            self._drop(child)  # a fork's copy: its process goes on for the parent
-        raise self._closed_error()
+    def share(self) -> Isolation:
+        """Return an Isolation with the same processes and limits, that is closed by itself.
 
-    def _put_back(self, child: Process) -> None:
-        self._idle.append(child)
-        if self._closed:
-            self._end_idle()
-
-    def _drop(self, child: Process) -> None:
-        child.end()
-        self._children.discard(child)
-
-    def _end_idle(self) -> None:
-        while self._idle:
-            try:
-                child = self._idle.pop()
-            except IndexError:
-                return
-            self._drop(child)
-
-    @staticmethod
-    def _closed_error() -> StateError:
-        return StateError("the Isolation is closed: its processes have ended")
+        Closing it ends what is being decoded for it, and no other process.
+        """
+        made = copy(self)
+        made._working, made._closed, made._shares = set(), False, True
+        return made
 
     def close(self) -> None:
         """End all processes; what is being decoded fails with a StateError."""
         self._closed = True
-        self._end_idle()
-        kill_all(self._children)  # those that are at work are put away by who waits for them
+        if self._shares:
+            kill_all(self._working)  # they are put away by who waits for them
+        else:
+            self._pool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -233,11 +224,11 @@ class Isolation:
         self.close()
 
 
-def isolation_of(isolate: bool | Isolation) -> tuple[Isolation | None, bool]:
-    """Return what an argument ``isolate`` asks for, and whether whoever asks has to close it."""
+def isolation_of(isolate: bool | Isolation) -> Isolation | None:
+    """Return what an argument ``isolate`` asks for; whoever asks has to close it."""
     if isinstance(isolate, Isolation):
-        return isolate, False
-    return (Isolation(), True) if isolate else (None, False)
+        return isolate.share()
+    return Isolation() if isolate else None
 
 
 def _enough(layout: Layout) -> int:

@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
+from collections import deque
 from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 
 from dicomloom import errors
@@ -85,6 +87,7 @@ class Process:
                 "no Python to run libraries in: give Isolation(executable=...), or do not isolate"
             )
         self.owner = os.getpid()
+        self.fresh = True
         self.answered = 0
         self.library = ""
         # -P: the folder of the script is none to import from. Threads take address space.
@@ -118,7 +121,7 @@ class Process:
         except DicomloomError as error:
             why = error.message
         else:
-            self.answered = 0
+            self.fresh, self.answered = False, 0
             return
         raise StateError(f"the process that libraries run in does not start: {why}")
 
@@ -220,6 +223,58 @@ class Process:
             name = known[0] if known else f"signal {-code}"
             return f"ended by {name}{', perhaps for lack of memory' if lacking else ''}"
         return f"ended with exit code {code:#x}" if code > 255 else f"ended with exit code {code}"
+
+
+class Pool:
+    """All processes of an Isolation; they end when nobody has it any more.
+
+    There is no lock, as a fork in another thread would leave it locked: each of the calls on the
+    two collections is atomic.
+    """
+
+    def __init__(self, executable: str) -> None:
+        self.closed = False
+        self._executable = executable
+        self._idle: deque[Process] = deque()
+        self._all: set[Process] = set()
+        weakref.finalize(self, end_all, self._all)
+
+    def take(self) -> Process:
+        """Return a process that is idle, or a new one."""
+        while True:
+            try:
+                child = self._idle.pop()
+            except IndexError:
+                child = Process(self._executable)
+                self._all.add(child)
+            if child.owner == os.getpid():
+                return child
+            self.drop(child)  # a fork's copy: its process goes on for the parent
+
+    def put_back(self, child: Process) -> None:
+        """Keep a process for the next frame."""
+        self._idle.append(child)
+        if self.closed:
+            self._end_idle()
+
+    def drop(self, child: Process) -> None:
+        """End a process."""
+        child.end()
+        self._all.discard(child)
+
+    def _end_idle(self) -> None:
+        while self._idle:
+            try:
+                child = self._idle.pop()
+            except IndexError:  # another thread had it
+                return
+            self.drop(child)
+
+    def close(self) -> None:
+        """End all of them."""
+        self.closed = True
+        self._end_idle()
+        kill_all(self._all)  # those at work are put away by who waits for them
 
 
 def kill_all(children: set[Process]) -> None:

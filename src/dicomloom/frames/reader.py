@@ -84,7 +84,6 @@ class FrameReader:
         parts: list[Any] = list(source) if isinstance(source, list | tuple) else [source]
         self._parts: list[StoredFrames] = []
         self._isolation: Isolation | None = None
-        self._own_isolation = False
         try:
             for part in parts:
                 opened = open_source(part)
@@ -109,7 +108,7 @@ class FrameReader:
         if isolate:
             from dicomloom.codecs.isolation import isolation_of
 
-            self._isolation, self._own_isolation = isolation_of(isolate)
+            self._isolation = isolation_of(isolate)
 
     # --- what it is ---
 
@@ -324,7 +323,7 @@ class FrameReader:
         """Close the files; file objects that were given stay open."""
         for part in self._parts:
             part.close()
-        if self._isolation is not None and self._own_isolation:
+        if self._isolation is not None:
             self._isolation.close()
 
     def __enter__(self) -> Self:

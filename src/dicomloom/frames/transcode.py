@@ -17,7 +17,7 @@ from dicomloom.frames.budget import budget
 from dicomloom.frames.header import MEDIA_STORAGE_UID, read_object
 from dicomloom.frames.output import Output, mark_derived
 from dicomloom.frames.pipeline import Pipeline
-from dicomloom.frames.selection import select_frames
+from dicomloom.frames.selection import chosen_frames, select_frames
 from dicomloom.frames.sources import StrPath, open_source
 from dicomloom.frames.stored import StoredFrames
 from dicomloom.frames.syntaxes import NATIVE, UNCOMPRESSED
@@ -149,11 +149,11 @@ def transcode(
     began = time.monotonic()
     codec = find(transfer_syntax)
     source = open_source(src)
-    isolation, own = None, False
+    isolation = None
     if isolate:
         from dicomloom.codecs.isolation import isolation_of
 
-        isolation, own = isolation_of(isolate)
+        isolation = isolation_of(isolate)
     try:
         found = read_object(source)
         if found.pixels is None:
@@ -165,7 +165,7 @@ def transcode(
             return Report(source.path, target, codec.keyword, 0, size, size, False, uid, took)
         stored = StoredFrames(source, found)
         stored.load_trailing()
-        chosen = _chosen(frames, stored.count)
+        chosen = chosen_frames(frames, stored.count)
         stored.require(max(chosen[0], chosen[-1]) if isinstance(chosen, range) else max(chosen))
         output = Output(
             dst, max_instance_bytes=max_instance_bytes, max_instance_frames=max_instance_frames
@@ -183,7 +183,7 @@ def transcode(
         raise
     finally:
         source.close()
-        if isolation is not None and own:
+        if isolation is not None:
             isolation.close()
     return Report(
         source.path,
@@ -196,22 +196,6 @@ def transcode(
         job.uid,
         time.monotonic() - began,
     )
-
-
-def _chosen(frames: slice | Sequence[int] | None, count: int) -> range | list[int]:
-    if frames is None:
-        return range(count)
-    chosen: range | list[int]
-    if isinstance(frames, slice):
-        chosen = range(count)[frames]
-    else:
-        wrong = [i for i in frames if not -count <= i < count]
-        if wrong:
-            raise FrameError(f"frame {wrong[0]} of an object with {count} frames", frame=wrong[0])
-        chosen = [range(count)[i] for i in frames]
-    if not chosen:
-        raise FrameError(f"no frame is chosen of {count}")
-    return chosen
 
 
 class OptionError(TypeError):
@@ -325,7 +309,11 @@ class _Job:
                 size, _BAND if rows else size + raw, self._encoder.bound(), workers, max_memory
             )
         pipeline: Pipeline[Sequence[int], Coded] = Pipeline(
-            self._make_work, self._put, workers=plan.workers, depth=plan.depth
+            self._make_work,
+            self._put,
+            workers=plan.workers,
+            depth=plan.depth,
+            interrupt=self._isolation.close if self._isolation else None,
         )
         starts = range(0, len(self._chosen), plan.batch)
         pipeline.run(self._chosen[at : at + plan.batch] for at in starts)
@@ -389,7 +377,7 @@ class _Job:
         stored = self._stored
         recode = self._recode
         if recode is not None:
-            return lambda frames: [[recode(stored.encoded(i))] for i in frames]
+            return lambda frames: [[_recoded(stored, i, recode)] for i in frames]
         if self._encoder is None or self._decoder is None:
             if stored.encapsulated and self._codec.uid in NATIVE:
                 return lambda frames: [[self._unpadded(i)] for i in frames]
@@ -399,6 +387,14 @@ class _Job:
         if self._by_rows(encoder):
             return _RowCoder(stored, encoder)
         return _FrameCoder(stored, self._decoder, encoder)
+
+
+def _recoded(stored: StoredFrames, frame: int, recode: Callable[[Buffer], Buffer]) -> Buffer:
+    try:
+        return recode(stored.encoded(frame))
+    except DicomloomError as error:
+        error.frame = frame
+        raise
 
 
 def _small(stored: StoredFrames) -> bool:

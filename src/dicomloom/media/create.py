@@ -103,9 +103,9 @@ def _built(found: Collection, icons: bool, isolate: bool | Isolation) -> Builder
         return Builder(found, icons)
     from dicomloom.codecs.isolation import isolation_of
 
-    isolation, own = isolation_of(isolate)
+    isolation = isolation_of(isolate)
     try:
         return Builder(found, icons, isolation)
     finally:
-        if isolation is not None and own:
+        if isolation is not None:
             isolation.close()
