@@ -300,7 +300,7 @@ def test_limits_beyond_what_systems_count(apart):
         ("JPEG2000", layout(8, color=True), {"ratio": 4}),
         ("HTJ2KLossless", layout(1), {}),
         ("JPEGXLLossless", layout(16), {}),
-        ("JPEGBaseline8Bit", layout(8, color=True), {"quality": 70}),
+        ("JPEGBaseline8Bit", layout(8, color=True), {"quality": np.int64(70)}),
         ("JPEGLSLossless", layout(10), {"backend": "library"}),
     ],
 )

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from copy import copy
+from operator import methodcaller
 from types import MethodType
 from typing import TYPE_CHECKING
 
@@ -146,7 +147,9 @@ class Isolation:
             "memory": memory,
             "seconds": self.seconds,
         }
-        return Task(json.dumps(asked).encode(), do, 0, 0, memory)
+        # Options may be numbers of numpy.
+        text = json.dumps(asked, default=methodcaller("item"))
+        return Task(text.encode(), do, 0, 0, memory)
 
     def _ask(self, task: Task, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Have a task done in a child."""
