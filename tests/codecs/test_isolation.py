@@ -17,6 +17,7 @@ from dicomloom.codecs.isolation import isolation_of
 from dicomloom.codecs.library import LibraryDecoder
 from faults import child
 from images import code, image, layout, raw
+from support import long_run
 
 pytest.importorskip("imagecodecs")
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -223,6 +224,13 @@ ENDINGS = {
 }
 
 
+if long_run():  # waits for seconds until the process has noticed by itself
+    ENDINGS["killed at work"] = (
+        "threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start(); "
+        "decoder.decode(data + b'!HANG')"
+    )
+
+
 @pytest.mark.parametrize("how", ENDINGS)
 def test_no_process_is_left_at_the_end_of_python(how):
     script = """
@@ -232,7 +240,7 @@ def test_no_process_is_left_at_the_end_of_python(how):
         from dicomloom import Isolation
         from dicomloom.codecs.layout import Layout
         from dicomloom.codecs.library import LibraryDecoder
-        apart = Isolation()
+        apart = Isolation(seconds=2)
         decoder = apart.decoder(LibraryDecoder(Breaking(), Layout(8, 8)))
         data = bytes.fromhex(sys.argv[2])
         decoder.decode(data + b"!1")
