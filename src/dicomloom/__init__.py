@@ -13,6 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
+    from dicomloom.codecs.isolation import Isolation
     from dicomloom.dicomize.extract import extract
     from dicomloom.dicomize.run import dicomize
     from dicomloom.dicomize.validate import Finding, validate
@@ -84,6 +85,7 @@ _HOMES = {
     "read_tags": "dicomloom.index.read",
     "DicomDir": "dicomloom.media.tree",
     "FrameReader": "dicomloom.frames.reader",
+    "Isolation": "dicomloom.codecs.isolation",
     "FrameWriter": "dicomloom.frames.writer",
     "Report": "dicomloom.frames.transcode",
     "recover": "dicomloom.frames.recover",
@@ -165,6 +167,7 @@ __all__ = [
     "FrameReader",
     "FrameWriter",
     "ImagePlane",
+    "Isolation",
     "LimitError",
     "MissingDependencyError",
     "NetworkError",

@@ -48,7 +48,13 @@ class DicomloomError(Exception):
         self.values: dict[str, str | None] = {}
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        text = self.message
+        if self.frame is not None:
+            import re
+
+            if not re.search(r"\bframe \d", text):  # most messages about a frame name it
+                text = f"frame {self.frame}: {text}"
+        return f"{self.path}: {text}" if self.path else text
 
 
 class ReadError(DicomloomError, OSError):

@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-d", "--directory", metavar="DIR", help="extract: where to copy to")
     options.add_jobs(parser)
+    options.add_isolation(parser)
     options.add_json(parser, "instances or findings, a line each,")
 
 
@@ -80,15 +81,17 @@ def _create(arguments: argparse.Namespace) -> int:
     from dicomloom.media.tree import DicomDir
 
     try:
-        made = DicomDir.create(
-            arguments.path,
-            None,
-            profile=arguments.profile,
-            file_set_id=arguments.id,
-            copy_to=arguments.copy_to,
-            icons=arguments.icons,
-            jobs=arguments.jobs,
-        )
+        with options.isolation(arguments) as isolation:
+            made = DicomDir.create(
+                arguments.path,
+                None,
+                profile=arguments.profile,
+                file_set_id=arguments.id,
+                copy_to=arguments.copy_to,
+                icons=arguments.icons,
+                jobs=arguments.jobs,
+                isolate=isolation or False,
+            )
     except ValueError as error:
         from dicomloom.errors import DicomloomError
 

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from dicomloom.cli import options
 from dicomloom.cli.main import EXIT_USAGE
 
 EPILOG = """\
@@ -17,6 +18,7 @@ standard output.
 examples:
   dicomloom frame cine.dcm 0 -o first.png
   dicomloom frame cine.dcm 12 --encoded -o twelve.jpg
+  dicomloom frame strange.dcm 0 -o zero.png --isolate
 """
 
 
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoded", action="store_true", help="the bitstream as it is stored, whatever OUT is"
     )
+    options.add_isolation(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,7 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write("dicomloom frame: bytes do not go to a terminal: -o OUT\n")
         return EXIT_USAGE
     suffix = os.path.splitext(output or "")[1].lower()
-    with FrameReader(arguments.path) as reader:
+    with (
+        options.isolation(arguments) as isolation,
+        FrameReader(arguments.path, isolate=isolation or False) as reader,
+    ):
         try:
             if arguments.encoded:
                 data = reader.encoded(arguments.frame)

@@ -7,9 +7,11 @@ import sys
 
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from dicomloom.codecs.base import Codec
+    from dicomloom.codecs.isolation import Isolation
 
 
 def positive(text: str) -> int:
@@ -17,6 +19,14 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"at least 1, not {text}")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Read a time above 0."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"seconds above 0, not {text}")
     return number
 
 
@@ -122,6 +132,43 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-instance-frames", type=positive, metavar="N", help="likewise, by frames"
     )
+
+
+def add_isolation(parser: argparse.ArgumentParser) -> None:
+    """--isolate, and the limits that go with it."""
+    parser.add_argument(
+        "--isolate",
+        action="store_true",
+        help="let libraries decode in processes of their own: one that crashes costs a frame",
+    )
+    parser.add_argument(
+        "--isolate-seconds",
+        type=seconds,
+        metavar="S",
+        help="the same, and what a frame may take (default: 120)",
+    )
+    parser.add_argument(
+        "--isolate-memory",
+        type=byte_size,
+        metavar="SIZE",
+        help="the same, and what a process may take (default: 512 MiB and 64 bytes a sample)",
+    )
+
+
+def isolation(arguments: argparse.Namespace) -> AbstractContextManager[Isolation | None]:
+    """Return what `add_isolation` was given, to be closed behind the last object."""
+    given: dict[str, Any] = {
+        name: value
+        for name in ("seconds", "memory")
+        if (value := getattr(arguments, f"isolate_{name}")) is not None
+    }
+    if not given and not arguments.isolate:
+        from contextlib import nullcontext
+
+        return nullcontext()
+    from dicomloom.codecs.isolation import Isolation
+
+    return Isolation(**given)
 
 
 def coding(arguments: argparse.Namespace, *, decodes: bool = False) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from dicomloom.cli.progress import ProgressLine
 TYPE_CHECKING = False  # --help imports nothing that codes
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Literal
 
+    from dicomloom.codecs.isolation import Isolation
     from dicomloom.frames.transcode import Report
 
 EPILOG = """\
@@ -25,6 +26,7 @@ examples:
   dicomloom transcode big.dcm small.dcm --to RLELossless
   dicomloom transcode in.dcm out.dcm --to JPEGBaseline8Bit -q 80 --frames 0:100:2
   dicomloom transcode archive/ compressed/ --to JPEGLSLossless -j 4
+  dicomloom transcode incoming/ native/ --to ExplicitVRLittleEndian --isolate
 
 exit codes: 0 all well; 1 some files of a tree failed; 2 usage; 20 input cannot be read; 40
 output cannot be written; 130 interrupted, and what stood under OUT still does.
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep only these frames, counted from 0; or a list such as 0,5,9",
     )
     options.add_coding(parser)
+    options.add_isolation(parser)
     options.add_progress(parser)
     options.add_json(parser, "what was done")
 
@@ -53,6 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"dicomloom transcode: no such file or directory: {arguments.source}\n")
         return EXIT_UNREADABLE
     coding = options.coding(arguments, decodes=True)
+    with options.isolation(arguments) as isolation:
+        return _run(arguments, coding | {"isolate": isolation or False})
+
+
+def _run(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
     if os.path.isdir(arguments.source):
         return _tree(arguments, coding)
     if os.path.isdir(arguments.target):
@@ -160,7 +168,14 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
                 else as_dict(report)
             )
 
-    pipeline = Pipeline(lambda: work, show, workers=workers, depth=2 * workers)
+    isolation: Isolation | Literal[False] = coding["isolate"]
+    pipeline = Pipeline(
+        lambda: work,
+        show,
+        workers=workers,
+        depth=2 * workers,
+        interrupt=isolation.close if isolation else None,
+    )
     pipeline.run(_files(arguments.source, os.path.realpath(arguments.target)))
     if arguments.json:
         _print_json(done)

@@ -71,34 +71,46 @@ class LibraryEncoder(Encoder):
 
 
 class LibraryDecoder(Decoder):
-    """Decodes by the first library that is there and does not fail; holds no state."""
+    """Decodes by the first library that is there and does not fail.
+
+    Attributes
+    ----------
+    codec : LibraryCodec
+    stored : Layout
+        What the data set says of the frames.
+    trying : callable or None
+        Called with each library before it gets the frame.
+    """
 
     def __init__(self, codec: LibraryCodec, layout: Layout) -> None:
-        self._codec = codec
-        self._stored = layout
+        self.codec = codec
+        self.stored = layout
         self.layout = codec.decoded(layout)
+        self.trying: Callable[[Backend], object] | None = None
 
     def decode(self, data: Buffer, into: Buffer | None = None) -> Buffer:
         """Decode one frame; the GIL is released where the module of its family says so."""
         from dicomloom.codecs import arrays
 
-        codec = self._codec
+        codec = self.codec
         view = memoryview(data).cast("B")
-        found = bitstream.check(view, codec.uid, self._stored)
+        found = bitstream.check(view, codec.uid, self.stored)
         assert found is not None
         codec.whole(view)
         array, signed = self._by_first(view, found)
-        bits = found.bits or self._stored.bits_stored
+        bits = found.bits or self.stored.bits_stored
         return arrays.store(array, self.layout, into, bits=bits, signed=signed)
 
     def _by_first(self, view: memoryview, found: Description) -> tuple[Array, bool]:
-        codec = self._codec
+        codec = self.codec
         failures = []
         for backend in codec.readers:
             if not backend.found():
                 continue
+            if self.trying is not None:
+                self.trying(backend)
             try:
-                return codec.decode_by(backend, view, self._stored, found)
+                return codec.decode_by(backend, view, self.stored, found)
             except DicomloomError:
                 raise
             except (RuntimeError, ValueError, OSError, NotImplementedError) as error:
@@ -108,7 +120,9 @@ class LibraryDecoder(Decoder):
             raise CorruptError(f"{backend.name} does not decode the frame: {failure}") from failure
         from dicomloom.codecs.fallback import decode
 
-        array = decode(codec.uid, view, self._stored)
+        if self.trying is not None:
+            self.trying(PYDICOM)
+        array = decode(codec.uid, view, self.stored)
         if array is not None:
             return array, False
         first = codec.readers[0]

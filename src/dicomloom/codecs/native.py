@@ -101,11 +101,16 @@ def deliver(frame: Buffer, layout: Layout, into: Buffer | None) -> Buffer:
     """Return a decoded frame, copied to `into` where that is given."""
     if into is None:
         return frame
-    target = memoryview(into).cast("B")
-    if target.nbytes != layout.frame_bytes:
-        raise ValueError(f"expected a buffer of {layout.frame_bytes} bytes, found {target.nbytes}")
-    target[:] = memoryview(frame).cast("B")
+    check_room(into, layout)
+    memoryview(into).cast("B")[:] = memoryview(frame).cast("B")
     return into
+
+
+def check_room(into: Buffer, layout: Layout) -> None:
+    """Raise ValueError where a buffer to decode into has not the size of a frame."""
+    size = memoryview(into).nbytes
+    if size != layout.frame_bytes:
+        raise ValueError(f"expected a buffer of {layout.frame_bytes} bytes, found {size}")
 
 
 def _moved(frame: Buffer, layout: Layout, swap: int) -> Buffer:

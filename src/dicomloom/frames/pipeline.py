@@ -29,6 +29,8 @@ class Pipeline(Generic[Item, Result]):
         Threads; with 1 all work is done in `submit`.
     depth : int
         How many items may be waiting or being worked on.
+    interrupt : callable, optional
+        Ends what the threads wait for, so that they can be ended.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class Pipeline(Generic[Item, Result]):
         *,
         workers: int,
         depth: int,
+        interrupt: Callable[[], None] | None = None,
     ) -> None:
         self._make_work = make_work
         self._hand_over = hand_over
         self._workers = workers
         self._depth = max(depth, workers)
+        self._interrupt = interrupt
         self._work: Callable[[Item], Result] | None = None
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, Item]] = deque()
@@ -106,6 +110,8 @@ class Pipeline(Generic[Item, Result]):
             self._ending = True
             self._waiting.clear()
             self._changed.notify_all()
+        if self._interrupt is not None:
+            self._interrupt()
         for thread in self._threads:
             # The garbage collector may end a writer in one of its own threads.
             if thread is not threading.current_thread():

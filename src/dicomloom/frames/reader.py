@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from typing_extensions import Buffer
 
+    from dicomloom.codecs.isolation import Isolation
+
 # Encapsulated frames that hold all bits that are allocated; other codecs know BitsStored.
 _KEEP_UNUSED_BITS = (
     "RLELossless",
@@ -38,6 +40,9 @@ class FrameReader:
     ----------
     source : path, bytes-like, seekable file object, or a sequence of these
         One object; or the instances of a concatenation in any order, which are read as one.
+    isolate : bool or Isolation
+        Decode in another process what libraries decode, so that one that crashes, hangs or takes
+        all memory costs a frame; see `Isolation`.
 
     Attributes
     ----------
@@ -71,10 +76,14 @@ class FrameReader:
     """
 
     def __init__(
-        self, source: StrPath | Buffer | BinaryIO | Sequence[StrPath | Buffer | BinaryIO]
+        self,
+        source: StrPath | Buffer | BinaryIO | Sequence[StrPath | Buffer | BinaryIO],
+        *,
+        isolate: bool | Isolation = False,
     ) -> None:
         parts: list[Any] = list(source) if isinstance(source, list | tuple) else [source]
         self._parts: list[StoredFrames] = []
+        self._isolation: Isolation | None = None
         try:
             for part in parts:
                 opened = open_source(part)
@@ -96,6 +105,10 @@ class FrameReader:
         self.transfer_syntax = first.transfer_syntax
         self.count = self._starts[-1]
         self._dataset: Dataset | None = None
+        if isolate:
+            from dicomloom.codecs.isolation import isolation_of
+
+            self._isolation = isolation_of(isolate)
 
     # --- what it is ---
 
@@ -163,7 +176,10 @@ class FrameReader:
         decoder = self._decoders[part]
         if decoder is None:
             stored = self._parts[part]
-            decoder = self._decoders[part] = stored.codec.decoder(stored.layout)
+            decoder = stored.codec.decoder(stored.layout)
+            if self._isolation is not None:
+                decoder = self._isolation.decoder(decoder)
+            self._decoders[part] = decoder
         return decoder
 
     def _place(self, index: SupportsIndex) -> tuple[int, int]:
@@ -307,6 +323,8 @@ class FrameReader:
         """Close the files; file objects that were given stay open."""
         for part in self._parts:
             part.close()
+        if self._isolation is not None:
+            self._isolation.close()
 
     def __enter__(self) -> Self:
         return self

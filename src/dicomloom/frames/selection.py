@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from itertools import pairwise
 
+from dicomloom.errors import FrameError
 from dicomloom.frames.header import Header, Made, SelectedItems, text_value
 
 PER_FRAME_GROUPS = 0x52009230
@@ -27,6 +29,29 @@ _VECTORS = (
     0x00540030,  # PhaseVector
 )
 _CODES = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
+
+
+def chosen_frames(frames: slice | Sequence[int] | None, count: int) -> range | list[int]:
+    """Return which frames are asked for; None asks for all.
+
+    Raises
+    ------
+    FrameError
+        One that is not there, or none.
+    """
+    if frames is None:
+        return range(count)
+    chosen: range | list[int]
+    if isinstance(frames, slice):
+        chosen = range(count)[frames]
+    else:
+        wrong = [i for i in frames if not -count <= i < count]
+        if wrong:
+            raise FrameError(f"frame {wrong[0]} of an object with {count} frames", frame=wrong[0])
+        chosen = [range(count)[i] for i in frames]
+    if not chosen:
+        raise FrameError(f"no frame is chosen of {count}")
+    return chosen
 
 
 def per_frame_items(header: Header) -> int | None:

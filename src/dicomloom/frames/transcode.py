@@ -17,7 +17,7 @@ from dicomloom.frames.budget import budget
 from dicomloom.frames.header import MEDIA_STORAGE_UID, read_object
 from dicomloom.frames.output import Output, mark_derived
 from dicomloom.frames.pipeline import Pipeline
-from dicomloom.frames.selection import select_frames
+from dicomloom.frames.selection import chosen_frames, select_frames
 from dicomloom.frames.sources import StrPath, open_source
 from dicomloom.frames.stored import StoredFrames
 from dicomloom.frames.syntaxes import NATIVE, UNCOMPRESSED
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from typing import TypeGuard
 
     from typing_extensions import Buffer
+
+    from dicomloom.codecs.isolation import Isolation
 
 _BAND = 128 << 10  # bytes of rows that are read at once where a codec takes rows
 _CHUNK = 1 << 20  # bytes that are copied at once
@@ -79,6 +81,7 @@ def transcode(
     offset_table: str = "auto",
     max_instance_bytes: int | None = None,
     max_instance_frames: int | None = None,
+    isolate: bool | Isolation = False,
     progress: Callable[[int, int], None] | None = None,
     **codec_options: object,
 ) -> Report:
@@ -105,6 +108,9 @@ def transcode(
         is chosen with them; the image becomes a derived one with a UID of its own.
     offset_table, max_instance_bytes, max_instance_frames
         As of `FrameWriter`.
+    isolate : bool or Isolation
+        Decode and code in other processes, one a thread, what libraries decode and code; see
+        `Isolation`. What these hold is not part of `max_memory`.
     progress : callable, optional
         Called with how many frames are written, and of how many; from any thread, one at a time.
     **codec_options
@@ -143,6 +149,11 @@ def transcode(
     began = time.monotonic()
     codec = find(transfer_syntax)
     source = open_source(src)
+    isolation = None
+    if isolate:
+        from dicomloom.codecs.isolation import isolation_of
+
+        isolation = isolation_of(isolate)
     try:
         found = read_object(source)
         if found.pixels is None:
@@ -154,13 +165,13 @@ def transcode(
             return Report(source.path, target, codec.keyword, 0, size, size, False, uid, took)
         stored = StoredFrames(source, found)
         stored.load_trailing()
-        chosen = _chosen(frames, stored.count)
+        chosen = chosen_frames(frames, stored.count)
         stored.require(max(chosen[0], chosen[-1]) if isinstance(chosen, range) else max(chosen))
         output = Output(
             dst, max_instance_bytes=max_instance_bytes, max_instance_frames=max_instance_frames
         )
         try:
-            job = _Job(stored, codec, output, chosen, codec_options, progress)
+            job = _Job(stored, codec, output, chosen, codec_options, isolation, progress)
             job.begin(offset_table)
             job.run(workers, max_memory)
             targets = output.finish()
@@ -172,6 +183,8 @@ def transcode(
         raise
     finally:
         source.close()
+        if isolation is not None:
+            isolation.close()
     return Report(
         source.path,
         targets,
@@ -183,22 +196,6 @@ def transcode(
         job.uid,
         time.monotonic() - began,
     )
-
-
-def _chosen(frames: slice | Sequence[int] | None, count: int) -> range | list[int]:
-    if frames is None:
-        return range(count)
-    chosen: range | list[int]
-    if isinstance(frames, slice):
-        chosen = range(count)[frames]
-    else:
-        wrong = [i for i in frames if not -count <= i < count]
-        if wrong:
-            raise FrameError(f"frame {wrong[0]} of an object with {count} frames", frame=wrong[0])
-        chosen = [range(count)[i] for i in frames]
-    if not chosen:
-        raise FrameError(f"no frame is chosen of {count}")
-    return chosen
 
 
 class OptionError(TypeError):
@@ -215,9 +212,11 @@ class _Job:
         output: Output,
         chosen: range | list[int],
         options: dict[str, object],
+        isolation: Isolation | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._progress = progress
+        self._isolation = isolation
         self._stored, self._codec, self._output = stored, codec, output
         self._chosen, self._options = chosen, options
         if "backend" in options and "backend" not in (*stored.codec.options, *codec.options):
@@ -234,9 +233,13 @@ class _Job:
             self._recode = codec.recoder_from(stored.transfer_syntax) or stored.codec.recoder_to(
                 codec.uid
             )
+        if self._recode is not None and isolation is not None:
+            self._recode = isolation.recoder(self._recode, stored.layout)
         if self._recode is None and not self._copies:
             self._decoder = self._choose_decoder(stored)
-            self._encoder = codec.encoder(self._decoder.layout, **self._options)
+            self._encoder = self._make_encoder(self._decoder)
+            if isolation is not None:
+                self._decoder = isolation.decoder(self._decoder)
         elif options:
             codec.encoder(stored.layout, **options)  # says which options it does not take
         self.lossy = self._encoder is not None and self._encoder.lossy
@@ -250,6 +253,12 @@ class _Job:
         if "backend" not in self._codec.options:
             self._options = {k: v for k, v in self._options.items() if k != "backend"}
         return stored.codec.decoder(stored.layout, backend=backend)
+
+    def _make_encoder(self, decoder: Decoder) -> Encoder:
+        encoder = self._codec.encoder(decoder.layout, **self._options)
+        if self._isolation is None:
+            return encoder
+        return self._isolation.encoder(encoder, self._codec, self._options)
 
     def begin(self, table: str) -> None:
         """Make the header, and open the output."""
@@ -300,7 +309,11 @@ class _Job:
                 size, _BAND if rows else size + raw, self._encoder.bound(), workers, max_memory
             )
         pipeline: Pipeline[Sequence[int], Coded] = Pipeline(
-            self._make_work, self._put, workers=plan.workers, depth=plan.depth
+            self._make_work,
+            self._put,
+            workers=plan.workers,
+            depth=plan.depth,
+            interrupt=self._isolation.close if self._isolation else None,
         )
         starts = range(0, len(self._chosen), plan.batch)
         pipeline.run(self._chosen[at : at + plan.batch] for at in starts)
@@ -364,16 +377,24 @@ class _Job:
         stored = self._stored
         recode = self._recode
         if recode is not None:
-            return lambda frames: [[recode(stored.encoded(i))] for i in frames]
+            return lambda frames: [[_recoded(stored, i, recode)] for i in frames]
         if self._encoder is None or self._decoder is None:
             if stored.encapsulated and self._codec.uid in NATIVE:
                 return lambda frames: [[self._unpadded(i)] for i in frames]
             return lambda frames: [[stored.encoded(i)] for i in frames]
         # Each thread has an encoder of its own.
-        encoder = self._codec.encoder(self._decoder.layout, **self._options)
+        encoder = self._make_encoder(self._decoder)
         if self._by_rows(encoder):
             return _RowCoder(stored, encoder)
         return _FrameCoder(stored, self._decoder, encoder)
+
+
+def _recoded(stored: StoredFrames, frame: int, recode: Callable[[Buffer], Buffer]) -> Buffer:
+    try:
+        return recode(stored.encoded(frame))
+    except DicomloomError as error:
+        error.frame = frame
+        raise
 
 
 def _small(stored: StoredFrames) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.errors import DicomloomError
 from dicomloom.media.collect import DATES, SYNTAX, TIMES, Collection
 from dicomloom.media.encode import Items, Record, element, is_value, keys, tag_and_vr
 from dicomloom.media.records import AT_ROOT, KEYS, LEVELS, record_type
 from dicomloom.media.sequences import sequences
+
+if TYPE_CHECKING:
+    from dicomloom.codecs.isolation import Isolation
 
 _KEYS = {
     kind: sorted((*tag_and_vr(keyword), keyword, need) for keyword, need in wanted.items())
@@ -43,9 +46,12 @@ class Builder:
         The records that refer to files; `refer` says to which.
     """
 
-    def __init__(self, collection: Collection, icons: bool) -> None:
+    def __init__(
+        self, collection: Collection, icons: bool, isolation: Isolation | None = None
+    ) -> None:
         self._all = collection
         self._icons = icons
+        self._isolation = isolation
         self._encoded: dict[str, bytes] = {}  # what many records share
         self._images: dict[str, bytes] = {}
         self._keys: dict[str, list[_Wanted]] = {}
@@ -189,7 +195,7 @@ class Builder:
         from dicomloom.media.icons import icon
 
         try:
-            return icon(self._all.column("Filename")[row])
+            return icon(self._all.column("Filename")[row], self._isolation or False)
         except (ValueError, ImportError, OSError) as error:
             self._all.find("key", row, f"no icon, as the image cannot be decoded: {error}")
             return b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import TYPE_CHECKING
 
 from dicomloom.errors import NotDicomError, WriteError
 from dicomloom.files import EagerFile, Replacing, sync_folder, writing
@@ -13,6 +14,9 @@ from dicomloom.media.encode import directory
 from dicomloom.media.findings import Finding
 from dicomloom.media.names import is_file_set_id
 from dicomloom.media.records import PROFILES
+
+if TYPE_CHECKING:
+    from dicomloom.codecs.isolation import Isolation
 
 
 def name_of(place: tuple[int, ...]) -> str:
@@ -65,6 +69,7 @@ def create(
     copy_to: str | None,
     icons: bool,
     jobs: int | None,
+    isolate: bool | Isolation = False,
 ) -> list[Finding]:
     """Make a DICOMDIR; returns what is wrong. See `DicomDir.create`."""
     if not is_file_set_id(file_set_id):
@@ -78,7 +83,7 @@ def create(
     if not found.rows:
         why = f": {found.findings[0].path}: {found.findings[0].message}" if found.findings else ""
         raise NotDicomError(f"there is no file that a DICOMDIR can refer to{why}", path=root)
-    builder = Builder(found, icons)
+    builder = _built(found, icons, isolate)
     if copy_to is None:
         builder.refer([found.file_ids[placed.row] for placed in builder.placed])
         with Replacing(target) as file:
@@ -90,3 +95,17 @@ def create(
     sources = [names[placed.row] for placed in builder.placed]
     _write_copies(copy_to, directory(builder.root, file_set_id), sources, file_ids)
     return found.findings
+
+
+def _built(found: Collection, icons: bool, isolate: bool | Isolation) -> Builder:
+    """Return the records, their icons made."""
+    if not isolate:
+        return Builder(found, icons)
+    from dicomloom.codecs.isolation import isolation_of
+
+    isolation = isolation_of(isolate)
+    try:
+        return Builder(found, icons, isolation)
+    finally:
+        if isolation is not None:
+            isolation.close()

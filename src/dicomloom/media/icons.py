@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 from dicomloom.media.encode import element
+
+if TYPE_CHECKING:
+    from dicomloom.codecs.isolation import Isolation
 
 SIZE = 64
 
 
-def icon(path: str) -> bytes:
+def icon(path: str, isolate: bool | Isolation = False) -> bytes:
     """Return an Icon Image Sequence of an image's middle frame: 64 x 64, 8 bits, MONOCHROME2.
+
+    `isolate` is as of `FrameReader`.
 
     Raises
     ------
@@ -22,7 +28,7 @@ def icon(path: str) -> bytes:
     from dicomloom.frames.reader import FrameReader
     from dicomloom.frames.render import shown
 
-    with FrameReader(path) as reader:
+    with FrameReader(path, isolate=isolate) as reader:
         pixels = shown(reader, reader.count // 2).astype("f4")
     if pixels.ndim == 3:
         pixels = pixels @ np.array([0.299, 0.587, 0.114], "f4")

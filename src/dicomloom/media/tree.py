@@ -16,6 +16,8 @@ from dicomloom.media.records import LEVELS
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+    from dicomloom.codecs.isolation import Isolation
+
 StrPath = str | os.PathLike[str]
 
 
@@ -182,6 +184,7 @@ class DicomDir:
         copy_to: StrPath | None = None,
         icons: bool = False,
         jobs: int | None = None,
+        isolate: bool | Isolation = False,
     ) -> DicomDir:
         """Make a DICOMDIR of files; one that stands there is replaced when all went well.
 
@@ -203,6 +206,8 @@ class DicomDir:
             Add an Icon Image Sequence to IMAGE records (PS3.3 F.7).
         jobs : int, optional
             Threads that read.
+        isolate : bool or Isolation
+            Decode what icons show in other processes, as `FrameReader` does.
 
         Returns
         -------
@@ -236,6 +241,7 @@ class DicomDir:
             copy_to=copies,
             icons=icons,
             jobs=jobs,
+            isolate=isolate,
         )
         return cls(made, findings)
 
