@@ -9,6 +9,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cimport cython
@@ -38,6 +39,7 @@ cdef class Piece:
     def __getbuffer__(self, Py_buffer *view, int flags):
         if self.frame != self.owner.frame:
             raise BufferError("the encoder has begun another frame")
+        Py_DECREF(None)  # Cython's placeholder in view.obj, which the next line overwrites
         PyBuffer_FillInfo(view, self, <void *>self.data, self.size, 1, flags)
         self.owner.exports += 1
 

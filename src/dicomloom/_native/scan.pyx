@@ -292,6 +292,7 @@ cdef class Text:
     def __getbuffer__(self, Py_buffer *view, int flags):
         if self.busy:
             raise BufferError("the text is being written")
+        Py_DECREF(None)  # Cython's placeholder in view.obj, which the next line overwrites
         PyBuffer_FillInfo(view, self, self.text.data, self.text.length, 1, flags)
         self.exports += 1
 
