@@ -11,9 +11,11 @@ import numpy as np
 
 from dicomloom import (
     DicomDir,
+    DicomloomError,
     FrameReader,
     FrameWriter,
     ImagePlane,
+    PixelError,
     Series,
     dicomize,
     extract,
@@ -129,3 +131,17 @@ DOORS = (
     Door("build's template", lambda path, _: template_of(str(path), {}, {})),
     Door("an instance of a step", lambda path, _: read_instance(path)),
 )
+
+
+def through(door: Door, path: Path, folder: Path) -> DicomloomError | None:
+    """Take a file through a door; return what it refuses it with, which has to name the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        door.enter(path, folder)
+    except DicomloomError as error:
+        assert error.message
+        if not door.name.endswith((" of bytes", " of a file")):
+            assert error.path or isinstance(error, PixelError), str(error)
+        assert not list(folder.glob("*.partial"))
+        return error
+    return None
