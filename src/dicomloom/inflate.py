@@ -23,8 +23,8 @@ class InflatedReader:
     ----------
     read : callable
         ``read(offset, size) -> bytes`` of the deflated stream.
-    limit : int
-        How many bytes to inflate at most; may be changed.
+    limit : int, optional
+        How many bytes to inflate at most, by default `MOST`; may be changed.
 
     Notes
     -----
@@ -32,9 +32,9 @@ class InflatedReader:
     are more, raises LimitError; beyond the end of a stream that was cut off, TruncatedError.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], limit: int = MOST) -> None:
+    def __init__(self, read: Callable[[int, int], bytes], limit: int | None = None) -> None:
         self._read = read
-        self.limit = limit
+        self.limit = MOST if limit is None else limit
         self._restart()
 
     def _restart(self) -> None:
@@ -52,7 +52,8 @@ class InflatedReader:
             self._taken += len(self._pending)
             if not self._pending:
                 self._held += self._inflater.flush()
-                self._ended = self._cut = True
+                # Zeros may be all taken in before they are all given out.
+                self._ended, self._cut = True, not self._inflater.eof
                 return
         try:
             self._held += self._inflater.decompress(self._pending, _STEP)

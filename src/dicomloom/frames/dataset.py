@@ -6,13 +6,13 @@ import io
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from dicomloom import inflate
 from dicomloom._native import frames as _native
 from dicomloom.decoding import settle
 from dicomloom.errors import CorruptError, DicomloomError, LimitError, TruncatedError
 from dicomloom.frames.header import Header, Stored, read_object
 from dicomloom.frames.sources import FileSource, StrPath
 from dicomloom.frames.syntaxes import EXPLICIT_LE
-from dicomloom.inflate import MOST
 from dicomloom.json_model import BROKEN
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ def _refuse_bomb(header: Header) -> None:
     for element in header.elements.values():
         if isinstance(element, Stored) and element.sequential:
             total += element.size
-    if total > MOST:
+    if total > inflate.MOST:
         raise LimitError(
-            f"the deflated data set has a header of {total} bytes, more than {MOST}",
+            f"the deflated data set has a header of {total} bytes, more than {inflate.MOST}",
             path=header.path,
         )
