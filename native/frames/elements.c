@@ -36,9 +36,7 @@ static dl_status read_sign(dl_lister *lister, const dl_entry *entry, dl_syntax s
 /* Finds the end of an element whose header was read, and sees to it that the source has it all. */
 static dl_status find_end(dl_lister *lister, const dl_element *element, uint64_t limit,
                           dl_syntax syntax, dl_entry *entry, dl_error *error) {
-    uint64_t size;
-    dl_status status = dl_window_size(&lister->window, &size, error);
-    if (status != DL_OK) return status;
+    dl_status status;
     if (entry->undefined) {
         const dl_skipper by = {&lister->window, &lister->frames, lister->depth};
         dl_skipped skipped;
@@ -55,8 +53,12 @@ static dl_status find_end(dl_lister *lister, const dl_element *element, uint64_t
             entry->length = limit - entry->value; /* a value ends with its item */
         entry->end = entry->value + entry->length;
     }
-    if (entry->end > size) return dl_window_truncated(&lister->window, entry->tag, error);
-    return DL_OK;
+    /* Its last byte, not the size: of an inflated source that is known when all is inflated. The
+     * read is none of its own: the next header follows. */
+    const uint8_t *last;
+    status = dl_window_get(&lister->window, entry->end - 1, 1, &last, error);
+    if (status != DL_OK) return status;
+    return last ? DL_OK : dl_window_truncated(&lister->window, entry->tag, error);
 }
 
 /* Where no element is found: is that the end, or is something missing? */

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from dicomloom.errors import WriteError
+from dicomloom.errors import ReadError, WriteError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -319,3 +319,33 @@ class Replacing:
                 file.close()
             if partial is not None:
                 partial.discard()
+
+
+def open_regular(path: str) -> int:
+    """Open a regular file to read, and return its descriptor.
+
+    Anything else is refused at once: opening a FIFO would wait for somebody who writes to it, and a
+    device may never end.
+
+    Raises
+    ------
+    ReadError
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise unreadable(path, OSError(errno.EISDIR, "a directory"))
+    raise unreadable(path, OSError(errno.EINVAL, "not a regular file"))
+
+
+def unreadable(path: str | None, error: OSError, offset: int = 0) -> ReadError:
+    """Return what to raise where the system would not let a file be read."""
+    made = ReadError(f"cannot read: {error.strerror or error}", path=path, offset=offset)
+    made.errno, made.filename = error.errno, path
+    return made

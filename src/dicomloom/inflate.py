@@ -12,6 +12,8 @@ _STEP = 64 * 1024
 _KEPT = 128 * 1024  # what the C core may look back to
 # A header is small; inflating gigabytes to hop over pixels, or a bomb's zeros, helps nobody.
 MOST = 256 * 1024 * 1024
+# Behind a header there are native pixels, of which a length can say 2^32-2 bytes (PS3.5 7.1.1).
+LONGEST = MOST + 2**32
 
 
 class InflatedReader:
@@ -21,8 +23,8 @@ class InflatedReader:
     ----------
     read : callable
         ``read(offset, size) -> bytes`` of the deflated stream.
-    limit : int or None
-        How many bytes to inflate at most; None where the caller bounds what it asks for.
+    limit : int, optional
+        How many bytes to inflate at most, by default `MOST`; may be changed.
 
     Notes
     -----
@@ -30,9 +32,9 @@ class InflatedReader:
     are more, raises LimitError; beyond the end of a stream that was cut off, TruncatedError.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], limit: int | None = MOST) -> None:
+    def __init__(self, read: Callable[[int, int], bytes], limit: int | None = None) -> None:
         self._read = read
-        self._limit = limit
+        self.limit = MOST if limit is None else limit
         self._restart()
 
     def _restart(self) -> None:
@@ -50,7 +52,8 @@ class InflatedReader:
             self._taken += len(self._pending)
             if not self._pending:
                 self._held += self._inflater.flush()
-                self._ended = self._cut = True
+                # Zeros may be all taken in before they are all given out.
+                self._ended, self._cut = True, not self._inflater.eof
                 return
         try:
             self._held += self._inflater.decompress(self._pending, _STEP)
@@ -84,6 +87,6 @@ class InflatedReader:
         return self._start + len(self._held)
 
     def _inflate_within_limit(self) -> None:
-        if self._limit is not None and self._start + len(self._held) >= self._limit:
-            raise LimitError(f"deflated data set longer than the limit of {self._limit} bytes")
+        if self._start + len(self._held) >= self.limit:
+            raise LimitError(f"deflated data set longer than the limit of {self.limit} bytes")
         self._inflate()

@@ -7,7 +7,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any
 
-from dicomloom.errors import CorruptError, LimitError, ReadError
+from dicomloom.errors import CorruptError, DicomloomError, LimitError
+from dicomloom.files import open_regular, unreadable
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -31,12 +32,12 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     name = os.fspath(path)
     try:
-        with open(name, "rb") as file:
+        with open(open_regular(name), "rb") as file:
             data = file.read(LARGEST + 1)
+    except DicomloomError:
+        raise
     except OSError as error:
-        made = ReadError(f"cannot read: {error.strerror or error}", path=name)
-        made.errno = error.errno
-        raise made from error
+        raise unreadable(name, error) from error
     if len(data) > LARGEST:
         raise LimitError(f"JSON of more than {LARGEST} bytes", path=name)
     try:

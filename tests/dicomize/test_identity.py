@@ -242,7 +242,7 @@ def test_deep_sequences(tmp_path):
     item = struct.pack("<HHL", 0xFFFE, 0xE000, UNDEFINED)
     head = element(0x00400100, "SQ", length=UNDEFINED) + item
     path.write_bytes(part10(head * 20_000))
-    with pytest.raises(CorruptError):
+    with pytest.raises(LimitError, match="nest"):
         read_data_set(path)
 
 

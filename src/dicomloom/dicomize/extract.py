@@ -242,6 +242,8 @@ def _inside(source: Source, frame: int | None) -> Contents | None:
     if found.deflated:
         source, start, explicit, big = InflatedSource(source, start), 0, True, False
     entries = _native.list_elements(source.native, start, explicit, big)
+    if isinstance(source, InflatedSource):
+        source.lift()
     by_tag = {entry[0]: entry for entry in entries}
     if _DOCUMENT in by_tag:
         if frame is not None:

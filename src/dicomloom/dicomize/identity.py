@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import struct
-import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.dicomize.copied import OWN, PATIENT, SERIES, STUDY
 from dicomloom.errors import (
     CorruptError,
-    DicomloomError,
-    LimitError,
     NotDicomError,
     PixelError,
-    ReadError,
 )
 from dicomloom.json_model import read_data_sets
 from dicomloom.uids import new_uid
@@ -35,22 +30,6 @@ StrPath = str | os.PathLike[str]
 # encryption and its history, waveforms, spectra, signatures, padding.
 _NEVER = frozenset((0, 2, 0x0028, 0x0400, 0x4FFE, 0x5400, 0x5600, 0x7FE0, 0xFFFA, 0xFFFC))
 _OVERLAYS, _CURVES = 0x6000, 0x5000
-_STEP = 1 << 16
-# What pydicom raises where bytes or values break their rules.
-_BROKEN = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    LookupError,
-    EOFError,
-    NotImplementedError,
-    OverflowError,
-    RecursionError,
-    struct.error,
-    zlib.error,
-)
 
 
 class Identity(NamedTuple):
@@ -161,62 +140,31 @@ def read_data_set(source: StrPath | Dataset) -> Dataset:
 
     Raises
     ------
-    ReadError, NotDicomError, CorruptError
+    ReadError, NotDicomError, TruncatedError, CorruptError
     LimitError
-        A deflated data set, or JSON, is larger than a header ever is.
+        Sequences nest deeper than 64; or it is larger than a header ever is.
     """
-    from pydicom import Dataset, dcmread
-    from pydicom.errors import BytesLengthException, InvalidDicomError
+    from pydicom import Dataset
+
+    from dicomloom.frames.dataset import read_dataset
+    from dicomloom.frames.sources import FileSource
 
     if isinstance(source, Dataset):
         return source
     path = os.fspath(source)
+    file = FileSource(path)
     try:
-        with open(path, "rb") as file:
-            if file.read(256).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-                return _json(path)
-        _refuse_bomb(path)
-        read = dcmread(path, stop_before_pixels=True)
-        read.decode()
-        return read
-    except OSError as error:
-        made = ReadError(f"cannot read: {error.strerror or error}", path=path)
-        made.errno = error.errno
-        raise made from error
-    except InvalidDicomError as error:
+        start = file.read_at(0, 256)
+    finally:
+        file.close()
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        return _json(path)
+    try:
+        return read_dataset(path)
+    except NotDicomError as error:
         raise NotDicomError(
-            "expected a DICOM file, or a data set as DICOM JSON", path=path
+            f"expected a DICOM file, or a data set as DICOM JSON: {error.message}", path=path
         ) from error
-    except DicomloomError:
-        raise
-    except (*_BROKEN, BytesLengthException) as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise CorruptError(f"the data set cannot be read: {said}", path=path) from error
-
-
-def _refuse_bomb(path: str) -> None:
-    """Raise LimitError where a deflated data set inflates to more than `inflate.MOST`.
-
-    pydicom inflates all of it at once.
-    """
-    from pydicom.filereader import read_file_meta_info
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-    from dicomloom.inflate import MOST
-
-    meta = read_file_meta_info(path)
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
-    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    with open(path, "rb") as file:
-        start = 144 + int(meta.get("FileMetaInformationGroupLength") or 0)
-        file.seek(start)
-        pending = file.read(_STEP)
-        while pending and not inflater.eof:
-            total += len(inflater.decompress(pending, _STEP))
-            if total > MOST:
-                raise LimitError(f"the deflated data set is larger than {MOST} bytes", path=path)
-            pending = inflater.unconsumed_tail or file.read(_STEP)
 
 
 def _json(path: str) -> Dataset:

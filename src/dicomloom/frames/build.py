@@ -22,14 +22,15 @@ def template_of(
     ------
     TagError
         A keyword is unknown, or its value does not fit its VR.
+    NotDicomError, TruncatedError, CorruptError, LimitError, ReadError
+        The file cannot be read.
     """
-    import pydicom
+    from pydicom import Dataset
 
     from dicomloom.attributes import put
+    from dicomloom.frames.dataset import read_dataset
 
-    dataset = (
-        pydicom.dcmread(path, stop_before_pixels=True, force=True) if path else pydicom.Dataset()
-    )
+    dataset = read_dataset(path) if path else Dataset()
     for keyword, text in settings.items():
         put(dataset, keyword, text)
     for keyword, value in pixels.items():

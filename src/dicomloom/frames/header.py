@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom._native import dicom as _dicom
 from dicomloom._native import frames as _native
-from dicomloom.errors import CorruptError, NotDicomError
+from dicomloom.errors import CorruptError, DicomloomError, LimitError
 from dicomloom.frames.sources import BytesSource, InflatedSource, Source
 from dicomloom.tags import format_tag
 from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -45,6 +45,7 @@ _LONG_VRS = frozenset(
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _CHUNK = 1 << 20
 _LONGEST = 1 << 16  # of values that are read as text or numbers
+_MOST_META = 1 << 24  # of group 0002, which is held
 
 
 def element_head(tag: int, vr: str, length: int) -> bytes:
@@ -72,6 +73,11 @@ class Made:
 
     def __init__(self, tag: int, vr: str, value: bytes) -> None:
         self.tag, self.vr, self.value = tag, vr, value
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return len(self.value)
 
     def ranges(self) -> Ranges:
         """Return header and value."""
@@ -110,6 +116,11 @@ class Stored:
         """Bytes of the value."""
         return self._value[1]
 
+    @property
+    def sequential(self) -> bool:
+        """Whether the value was deflated: it may be a thousand times what the file has."""
+        return self._source.sequential
+
     def ranges(self) -> Ranges:
         """Return where it lies."""
         start, end = self._head
@@ -138,6 +149,12 @@ class SelectedItems:
     def value(self) -> bytes:
         """The chosen items, with the delimiter behind them."""
         return b"".join(chunks(self.ranges()))[12:]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        _, starts, ends = self._all
+        return sum(8 + ends[i] - starts[i] for i in self._chosen) + len(SEQUENCE_END)
 
     def ranges(self) -> Ranges:
         """Return a sequence of undefined length, whose items have lengths."""
@@ -320,7 +337,17 @@ class Header:
             if uid is not None or tag not in self.meta:
                 made.append(Made(tag, "UI", text_value("UI", uid or "")))
         elements = {**self.meta, **{element.tag: element for element in made}}
-        data = b"".join(b"".join(chunks(elements[tag].ranges())) for tag in sorted(elements))
+        size = sum(element.size for element in elements.values())
+        if size > _MOST_META:
+            raise LimitError(
+                f"file meta information of {size} bytes, expected no more than {_MOST_META}",
+                path=self.path,
+            )
+        # Group 0002 is in explicit VR little endian (PS3.10 7.1), whatever it was.
+        data = b"".join(
+            b"".join(Made(tag, elements[tag].vr, elements[tag].value).ranges())  # type: ignore[arg-type]
+            for tag in sorted(elements)
+        )
         length = element_head(0x00020000, "UL", 4) + struct.pack("<L", len(data))
         return bytes(128) + b"DICM" + length + data
 
@@ -359,9 +386,8 @@ def read_object(source: Source) -> StoredObject:
     """
     try:
         return _read_object(source)
-    except (NotDicomError, CorruptError, ValueError) as error:
-        if getattr(error, "path", "") is None:
-            error.path = source.path  # type: ignore[attr-defined]
+    except DicomloomError as error:
+        error.path = error.path or source.path
         raise
 
 
@@ -369,12 +395,19 @@ def _read_object(source: Source) -> StoredObject:
     found = _native.read_header(source.native)
     header = Header(source.path)
     for entry in found.meta:
-        if entry[0] not in _OWN_META:
-            header.meta[entry[0]] = Made(entry[0], entry[1], source.exactly(entry[3], entry[4]))
+        if entry[0] in _OWN_META:
+            continue
+        header.meta[entry[0]] = (
+            Stored(source, *entry)
+            if entry[4] > _LONGEST
+            else Made(entry[0], entry[1], source.exactly(entry[3], entry[4]))
+        )
     explicit, big, start = found.explicit_vr, found.big_endian, found.data_set
     if found.deflated:
         source, start, explicit, big = InflatedSource(source, start), 0, True, False
     entries = _native.list_elements(source.native, start, explicit, big)
+    if isinstance(source, InflatedSource):
+        source.lift()
     pixels = None
     if entries and entries[-1][0] in PIXEL_TAGS:
         tag, vr, offset, value, length, end, undefined = entries.pop()

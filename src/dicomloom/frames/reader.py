@@ -89,7 +89,9 @@ class FrameReader:
                 opened = open_source(part)
                 try:
                     self._parts.append(StoredFrames(opened))
-                except BaseException:
+                except BaseException as error:
+                    if isinstance(error, DicomloomError):
+                        error.path = error.path or opened.path
                     opened.close()
                     raise
             if len(self._parts) > 1:

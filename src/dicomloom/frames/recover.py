@@ -7,14 +7,14 @@ from array import array
 
 from dicomloom._native import frames as _native
 from dicomloom.codecs.registry import find
-from dicomloom.errors import DicomloomError, NotDicomError, TruncatedError
+from dicomloom.errors import DicomloomError, NotDicomError, TruncatedError, UnsupportedError
 from dicomloom.frames.header import Header, StoredObject, read_object
 from dicomloom.frames.output import Output
 from dicomloom.frames.pixels import layout_of
 from dicomloom.frames.selection import per_frame_items, select_frames
 from dicomloom.frames.sources import FileSource, InflatedSource, Source, StrPath
 from dicomloom.frames.stored import shifted, syntax_of
-from dicomloom.frames.syntaxes import DEFLATED_LE
+from dicomloom.frames.syntaxes import DEFLATED_LE, NATIVE
 from dicomloom.frames.transcode import Report
 
 _CHUNK = 1 << 20
@@ -76,6 +76,12 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
     layout = layout_of(header, found.pixels.tag)
     syntax = DEFLATED_LE if isinstance(source, InflatedSource) else syntax_of(found)
     codec = find(syntax)
+    if (syntax in NATIVE) != (found.pixels.length is not None):
+        raise UnsupportedError(
+            f"nothing to recover: no writer here leaves {codec.keyword} with pixel data that are "
+            f"{'encapsulated' if found.pixels.length is None else 'native'}",
+            path=header.path,
+        )
     lengths: array[int] | None = None
     if found.pixels.length is None:
         offsets, lengths, _, _ = _native.walk_items(source.native, start)

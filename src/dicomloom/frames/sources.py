@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import stat
 import threading
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from dicomloom.errors import ReadError, TruncatedError
-from dicomloom.inflate import InflatedReader
+from dicomloom.errors import TruncatedError
+from dicomloom.files import open_regular, unreadable
+from dicomloom.inflate import LONGEST, InflatedReader
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -78,30 +77,14 @@ class FileSource(Source):
     def __init__(self, path: StrPath) -> None:
         self.path = os.fspath(path)
         self._descriptor = self.native = -1
-        try:
-            # O_NONBLOCK: opening a FIFO would wait for somebody who writes to it.
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-            self._descriptor = self.native = os.open(self.path, flags)
-        except OSError as error:
-            raise self._unreadable(error, 0) from error
-        mode = os.fstat(self._descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            self.close()
-            kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-            raise self._unreadable(OSError(code, kind), 0)
-
-    def _unreadable(self, error: OSError, offset: int) -> ReadError:
-        made = ReadError(f"cannot read: {error.strerror}", path=self.path, offset=offset)
-        made.errno, made.filename = error.errno, self.path
-        return made
+        self._descriptor = self.native = open_regular(self.path)
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes at `offset`."""
         try:
             return os.pread(self._descriptor, size, offset)
         except OSError as error:
-            raise self._unreadable(error, offset) from error
+            raise unreadable(self.path, error, offset) from error
 
     def read_into(self, offset: int, into: memoryview) -> None:
         """Fill `into` with the bytes at `offset`."""
@@ -114,7 +97,7 @@ class FileSource(Source):
                     raise self.cut(offset, size, done)
                 done += got
         except OSError as error:
-            raise self._unreadable(error, offset) from error
+            raise unreadable(self.path, error, offset) from error
 
     def size(self) -> int:
         """Return how many bytes there are."""
@@ -175,7 +158,8 @@ class ObjectSource(Source):
 class InflatedSource(Source):
     """The data set of a deflated file (PS3.5 A.5); going back starts the inflating over.
 
-    Holds at most 256 KiB, whatever the size of the data set.
+    Holds at most 256 KiB, whatever the size of the data set. Inflates only as far as it is asked,
+    and no further than a header reaches (`inflate.MOST`) until `lift` is called.
     """
 
     sequential = True
@@ -184,10 +168,12 @@ class InflatedSource(Source):
         self.path = below.path
         self._lock = threading.Lock()
         self._below = below
-        self._reader = InflatedReader(
-            lambda offset, size: below.read_at(start + offset, size), limit=None
-        )
+        self._reader = InflatedReader(lambda offset, size: below.read_at(start + offset, size))
         self.native = self
+
+    def lift(self) -> None:
+        """Let pixels be read, too: as much as one length can say."""
+        self._reader.limit = LONGEST
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes at `offset`."""

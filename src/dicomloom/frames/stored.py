@@ -153,15 +153,9 @@ class StoredFrames:
 
     def dataset(self) -> Dataset:
         """Return the data set without its pixels, as pydicom reads it."""
-        import io
+        from dicomloom.frames.dataset import dataset_of
 
-        from pydicom import dcmread
-        from pydicom.uid import UID
-
-        head = self.header.file_meta(EXPLICIT_LE) + b"".join(self.header.data_set())
-        found = dcmread(io.BytesIO(head))
-        found.file_meta.TransferSyntaxUID = UID(self.transfer_syntax)
-        return found
+        return dataset_of(self.header, self.transfer_syntax)
 
     # --- where frames are ---
 
@@ -312,16 +306,16 @@ class StoredFrames:
     def _extended(self, base: int) -> str | None:
         table = self.header.elements.get(EXTENDED_TABLE)
         lengths = self.header.elements.get(EXTENDED_LENGTHS)
-        if table is None or not table.value:
+        if table is None or not table.size:
             return None
+        if table.size != 8 * self.count:
+            return f"the Extended Offset Table has {table.size} bytes for {self.count} frames"
         offsets = table.value
-        if len(offsets) != 8 * self.count:
-            return f"the Extended Offset Table has {len(offsets)} bytes for {self.count} frames"
         starts = little_endian("Q", offsets)
         if max(starts) >= 1 << 62 or any(start % 2 for start in starts):
             return "the Extended Offset Table holds impossible offsets"
         sizes = None
-        if lengths is not None and len(lengths.value) == 8 * self.count:
+        if lengths is not None and lengths.size == 8 * self.count:
             sizes = little_endian("Q", lengths.value)
         self._use("extended", starts, sizes, base)
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from dicomloom.errors import CorruptError, DicomloomError, FrameError, UnsupportedError
+from dicomloom.errors import FrameError, UnsupportedError
 from dicomloom.geometry.directions import checked_directions, cross
 from dicomloom.geometry.values import (
     Vector,
@@ -49,30 +49,11 @@ def read(path: str | os.PathLike[str]) -> Dataset:
     ------
     NotDicomError, TruncatedError, CorruptError, LimitError, ReadError
     """
-    import io
-
-    from pydicom import dcmread
-
-    from dicomloom.frames.header import read_object
-    from dicomloom.frames.sources import FileSource
+    from dicomloom.frames.dataset import read_dataset
 
     name = os.fspath(path)
-    source = FileSource(path)
-    try:
-        header = read_object(source).header.copy()
-        wanted = {parse_tag(keyword).leaf.tag for keyword in KEYWORDS}
-        wanted.add(0x00080005)
-        header.elements = {tag: header.elements[tag] for tag in wanted & header.elements.keys()}
-        header.meta = {}
-        data = header.file_meta("1.2.840.10008.1.2.1") + b"".join(header.data_set())
-    finally:
-        source.close()
-    try:
-        made = dcmread(io.BytesIO(data))
-    except DicomloomError:
-        raise
-    except Exception as error:  # a library's refusal of bytes that are well-formed items
-        raise CorruptError(f"pydicom cannot read the header: {error}", path=name) from error
+    wanted = {parse_tag(keyword).leaf.tag for keyword in KEYWORDS} | {0x00080005}
+    made = read_dataset(name, wanted, convert=False)
     made.filename = name
     return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dicomloom.errors import WriteError
+from dicomloom.errors import DicomloomError, WriteError
 from dicomloom.files import Partial, writing
 from dicomloom.index.scan import scan
 from dicomloom.media.encode import tag_and_vr
@@ -46,7 +46,10 @@ def _keys(path: str, node: Node) -> list[Finding]:
         return [
             Finding("record", path, f"{node.kind!r} is no record type of PS3.3 F.4", node.offset)
         ]
-    dataset = node.dataset
+    try:
+        dataset = node.dataset
+    except DicomloomError as error:
+        return [Finding("record", path, f"the record cannot be read: {error.message}", node.offset)]
     missing = [
         keyword
         for keyword, need in KEYS[node.kind].items()

@@ -9,7 +9,13 @@ from itertools import chain
 from sys import intern
 
 from dicomloom._native.frames import Records, list_records, read_header
-from dicomloom.errors import LimitError, NotDicomError, ReadError, UnsupportedError
+from dicomloom.errors import (
+    DicomloomError,
+    LimitError,
+    NotDicomError,
+    UnsupportedError,
+)
+from dicomloom.files import open_regular, unreadable
 from dicomloom.media.encode import tag_and_vr
 from dicomloom.media.findings import Finding
 from dicomloom.media.records import LEVELS
@@ -58,7 +64,11 @@ class Directory:
         self.path = path
         self.findings: list[Finding] = []
         self.content = _content(path)
-        head = read_header(self.content)
+        try:
+            head = read_header(self.content)
+        except DicomloomError as error:
+            error.path = path
+            raise
         if head.deflated:
             raise UnsupportedError("a deflated DICOMDIR (PS3.10 8.6 forbids it)", path=path)
         self.explicit_vr, self.big_endian = head.explicit_vr, head.big_endian
@@ -72,7 +82,7 @@ class Directory:
                 _TAGS,
                 numbers=_NUMBERS,
             )
-        except LimitError as error:
+        except DicomloomError as error:
             error.path = path
             raise
         if not self.records.has_sequence:
@@ -201,7 +211,7 @@ class Directory:
 def _content(path: str) -> bytes:
     """Read a whole DICOMDIR, when its start says that it is one."""
     try:
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > 0xFFFFFFFF:
                 raise LimitError("larger than 4 GiB, which no DICOMDIR can be", path=path)
@@ -211,9 +221,8 @@ def _content(path: str) -> bytes:
             if group not in (b"\4\0", b"\0\4"):
                 raise NotDicomError("the data set has no group 0004: no DICOMDIR", path=path)
             return file.read()
+    except DicomloomError as error:
+        error.path = error.path or path
+        raise
     except OSError as error:
-        if isinstance(error, ReadError):
-            raise
-        made = ReadError(f"cannot read: {error.strerror or error}", path=path)
-        made.errno, made.filename = error.errno, path
-        raise made from error
+        raise unreadable(path, error) from error

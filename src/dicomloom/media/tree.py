@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dicomloom.errors import DicomloomError
 from dicomloom.media import directory as d
 from dicomloom.media.findings import Finding
 from dicomloom.media.names import Root
@@ -110,8 +111,7 @@ class Node:
             if keyword in d.SHOWN:
                 value = self._of._read.shown(node._index, keyword)
             else:
-                found = node.dataset.get(keyword)
-                value = None if found is None else str(found)
+                value = node._value(keyword)
             if value is not None:
                 return value
             node = node.parent
@@ -128,16 +128,38 @@ class Node:
     @property
     def dataset(self) -> Dataset:
         """The record as a pydicom data set, read each time it is asked for."""
-        from io import BytesIO
+        from dicomloom.decoding import settle
 
-        from pydicom.filereader import read_dataset
+        made = self._stored()
+        settle(made, self._of.path)
+        return made
+
+    def _stored(self) -> Dataset:
+        from dicomloom.frames.dataset import dataset_of_bytes
 
         read = self._of._read
         start, end = read.records.contents[self._index], read.records.ends[self._index]
-        content = BytesIO(read.content[start:end])
-        made = read_dataset(content, not read.explicit_vr, not read.big_endian, end - start)
-        made.decode()
-        return made
+        return dataset_of_bytes(
+            read.content[start:end], read.explicit_vr, read.big_endian, path=self._of.path
+        )
+
+    def _value(self, keyword: str) -> str | None:
+        """Return a key that is not held as text, None where it is absent or cannot be read."""
+        from pydicom.datadict import tag_for_keyword
+
+        from dicomloom.decoding import element_of, settle
+
+        tag = tag_for_keyword(keyword)
+        try:
+            stored = self._stored()
+            if tag is None or tag not in stored:
+                return None
+            element = element_of(stored, tag, path=self._of.path)
+            if element.VR == "SQ":
+                settle(stored, self._of.path)
+        except DicomloomError:
+            return None  # `check` tells
+        return None if element.value is None else str(element.value)
 
 
 class DicomDir:

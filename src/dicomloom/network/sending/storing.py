@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dicomloom._native.frames import Header, read_header
 from dicomloom.errors import DicomloomError, ProtocolError, ReadError
+from dicomloom.files import open_regular
 from dicomloom.frames.syntaxes import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
 from dicomloom.network import command as commands
 from dicomloom.network.command import Command
@@ -216,10 +217,7 @@ def name_of(syntax: str) -> str:
 
 def _opened(path: str, stack: contextlib.ExitStack) -> tuple[str, Stretch]:
     """Open a file for as long as the stack says; its transfer syntax and its data set."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ReadError(f"cannot read: {error.strerror}", path=path) from error
+    descriptor = open_regular(path)
     stack.callback(os.close, descriptor)
     header = read_header(descriptor)
     return encoding_of(header), Stretch(descriptor, header.data_set, header.size)

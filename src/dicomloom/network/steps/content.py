@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dicomloom import attributes
-from dicomloom.errors import CorruptError, NotDicomError, ReadError, TagError
-from dicomloom.json_model import BROKEN, read_data_sets
+from dicomloom.errors import CorruptError, TagError
+from dicomloom.frames.dataset import read_dataset
+from dicomloom.json_model import read_data_sets
 from dicomloom.network.steps import table
 from dicomloom.network.steps.table import items_of
 from dicomloom.tags import parse_tag
@@ -185,7 +186,7 @@ def read_instance(source: Dataset | str | os.PathLike[str] | tuple[str, str, str
 
     Raises
     ------
-    ReadError, NotDicomError, CorruptError
+    ReadError, NotDicomError, TruncatedError, CorruptError, LimitError
         The file cannot be read.
     TagError
         A UID is missing, or is none.
@@ -201,32 +202,16 @@ def read_instance(source: Dataset | str | os.PathLike[str] | tuple[str, str, str
         made = source
     else:
         path = os.fspath(source)
-        made = _read_file(path)
+        made = read_dataset(path, {parse_tag(keyword).leaf.tag for keyword in READ})
     for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"):
         value = made.get(keyword)
         if not value:
-            at = f"{path}: " if path else ""
-            raise TagError(f"{at}the object has no {keyword}, which a step refers to")
-        attributes.put(Dataset(), keyword, str(value))
-    return made
-
-
-def _read_file(path: str) -> Dataset:
-    from pydicom import dcmread
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
-    try:
-        made = dcmread(path, stop_before_pixels=True, specific_tags=list(READ))
-        made.decode()
-    except OSError as error:
-        failed = ReadError(f"cannot read: {error.strerror or error}", path=path)
-        failed.errno = error.errno
-        raise failed from error
-    except InvalidDicomError as error:
-        raise NotDicomError("expected a DICOM file", path=path) from error
-    except (*BROKEN, BytesLengthException) as error:
-        text = f"the data set cannot be read: {type(error).__name__}"
-        raise CorruptError(text, path=path) from error
+            raise TagError(f"the object has no {keyword}, which a step refers to", path=path)
+        try:
+            attributes.put(Dataset(), keyword, str(value))
+        except TagError as error:
+            error.path = path
+            raise
     return made
 
 
