@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dicomloom.errors import CorruptError
 from dicomloom.media import directory as d
 from dicomloom.media.findings import Finding
 from dicomloom.media.names import Root
@@ -17,6 +19,21 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 StrPath = str | os.PathLike[str]
+
+# What pydicom raises where a data set breaks the grammar of PS3.5.
+_NO_DATA_SET = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 class Node:
@@ -65,12 +82,9 @@ class Node:
     @property
     def instances(self) -> Iterator[Node]:
         """All records of instances below this one, at any level."""
-        waiting = list(self.children)[::-1]
-        while waiting:
-            node = waiting.pop()
+        for node, _ in walk(self.children):
             if node.kind not in LEVELS:
                 yield node
-            waiting.extend(reversed(list(node.children)))
 
     @property
     def file_id(self) -> str:
@@ -125,17 +139,45 @@ class Node:
 
     @property
     def dataset(self) -> Dataset:
-        """The record as a pydicom data set, read each time it is asked for."""
+        """The record as a pydicom data set, read each time it is asked for.
+
+        Raises
+        ------
+        CorruptError
+            What is in the record is no data set.
+        """
         from io import BytesIO
 
         from pydicom.filereader import read_dataset
 
         read = self._of._read
         start, end = read.records.contents[self._index], read.records.ends[self._index]
-        content = BytesIO(read.content[start:end])
-        made = read_dataset(content, not read.explicit_vr, not read.big_endian, end - start)
-        made.decode()
+        try:
+            content = BytesIO(read.content[start:end])
+            made = read_dataset(content, not read.explicit_vr, not read.big_endian, end - start)
+            made.decode()
+        except _NO_DATA_SET as error:
+            raise CorruptError(
+                f"pydicom does not read the {self.kind} record at byte {self.offset}: {error}",
+                path=self._of.path,
+                offset=self.offset,
+            ) from error
         return made
+
+
+def walk(nodes: Iterator[Node]) -> Iterator[tuple[Node, int]]:
+    """Return nodes and all below them in the order of the tree, each with its depth.
+
+    Holds an iterator a level, however many records are side by side.
+    """
+    below = [nodes]
+    while below:
+        node = next(below[-1], None)
+        if node is None:
+            below.pop()
+        else:
+            yield node, len(below) - 1
+            below.append(node.children)
 
 
 class DicomDir:
@@ -265,10 +307,9 @@ class DicomDir:
     @property
     def instances(self) -> Iterator[Node]:
         """All records of instances, in the order of the tree."""
-        for node in self.children:
+        for node, _ in walk(self.children):
             if node.kind not in LEVELS:
                 yield node
-            yield from node.instances
 
     @property
     def findings(self) -> list[Finding]:
