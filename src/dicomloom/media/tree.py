@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dicomloom._native.frames import recode
 from dicomloom.errors import CorruptError
 from dicomloom.media import directory as d
 from dicomloom.media.findings import Finding
@@ -153,12 +154,14 @@ class Node:
         read = self._of._read
         start, end = read.records.contents[self._index], read.records.ends[self._index]
         try:
+            # Nesting is limited first: pydicom recurses into what nests, and may never come back.
+            recode(read.content, start, end, read.explicit_vr, read.big_endian, True)
             content = BytesIO(read.content[start:end])
             made = read_dataset(content, not read.explicit_vr, not read.big_endian, end - start)
             made.decode()
         except _NO_DATA_SET as error:
             raise CorruptError(
-                f"pydicom does not read the {self.kind} record at byte {self.offset}: {error}",
+                f"the {self.kind} record at byte {self.offset} is no data set: {error}",
                 path=self._of.path,
                 offset=self.offset,
             ) from error
