@@ -51,7 +51,8 @@ def colored(pixels: NDArray[Any], dataset: Dataset) -> NDArray[np.uint8]:
     count, first, bits = _descriptor(dataset)
     tables = [_table(dataset, color, count, bits) for color in _COLORS]
     index = pixels.astype("i4" if pixels.dtype.itemsize <= 2 else "i8") - first
-    return np.stack(tables, -1)[index.clip(0, count - 1)]
+    made: NDArray[np.uint8] = np.stack(tables, -1)[index.clip(0, count - 1)]
+    return made
 
 
 def _descriptor(dataset: Dataset) -> tuple[int, int, int]:
