@@ -16,6 +16,7 @@ from pydicom.data import get_testdata_file
 import dicomloom
 from leaks import check, failing
 from network_peers import VERIFICATION
+from pdfs import CATALOG, PAGE, information, pages, with_table
 from serve_peers import serving
 from support import long_run
 

@@ -25,6 +25,7 @@ DATA_SET = element(0x00080018, "UI", b"1.2.3\0") + sequence(
 )
 SMALL = part10(DATA_SET, EXPLICIT_LE)
 CUT = SMALL[:-5]
+OPEN = item(length=UNDEFINED)[:8]
 DEEP = part10(
     b"".join(
         element(0x00081140, "SQ", length=UNDEFINED) + item()[:4] + b"\xff" * 4 for _ in range(99)

@@ -154,7 +154,7 @@ def _line(node: Node) -> str:
 
 def _show(arguments: argparse.Namespace) -> int:
     from dicomloom.media.directory import SHOWN
-    from dicomloom.media.tree import DicomDir
+    from dicomloom.media.tree import DicomDir, walk
 
     opened = DicomDir.open(arguments.path)
     wanted = dict(arguments.where)
@@ -171,9 +171,6 @@ def _show(arguments: argparse.Namespace) -> int:
             else:
                 sys.stdout.write(f"{_plain(node.path or '-')}\n")
     else:
-        waiting = [(node, 0) for node in opened.children][::-1]
-        while waiting:
-            node, depth = waiting.pop()
+        for node, depth in walk(opened.children):
             sys.stdout.write("  " * depth + _line(node) + "\n")
-            waiting.extend([(child, depth + 1) for child in node.children][::-1])
     return _tell(opened.findings, False, sys.stderr)

@@ -111,7 +111,8 @@ class Layout:
     @property
     def dtype(self) -> str:
         """The numpy dtype of a sample as reading gives it, such as ``"<u2"``; one bit gives u1."""
-        kind = "f" if self.floating else "i" if self.signed else "u"
+        # A single bit has no sign, whatever PixelRepresentation says.
+        kind = "f" if self.floating else "i" if self.signed and self.bits_allocated > 1 else "u"
         return f"<{kind}{max(self.bits_allocated // 8, 1)}"
 
     @property

@@ -13,8 +13,8 @@ from dicomloom.codecs import bitstream
 from dicomloom.codecs.backends import PYDICOM, Backend
 from dicomloom.codecs.base import Codec, Decoder, Encoder
 from dicomloom.codecs.native import no_options
-from dicomloom.codecs.rules import Holds, check_readable, full_width
-from dicomloom.errors import CorruptError, DicomloomError, UnsupportedError
+from dicomloom.codecs.rules import Holds, check_ratio, check_readable, full_width
+from dicomloom.errors import CorruptError, DicomloomError, LimitError, UnsupportedError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -97,6 +97,7 @@ class LibraryDecoder(Decoder):
         found = bitstream.check(view, codec.uid, self.stored)
         assert found is not None
         codec.whole(view)
+        check_ratio(view.nbytes, self.layout)
         array, signed = self._by_first(view, found)
         bits = found.bits or self.stored.bits_stored
         return arrays.store(array, self.layout, into, bits=bits, signed=signed)
@@ -115,6 +116,11 @@ class LibraryDecoder(Decoder):
                 raise
             except (RuntimeError, ValueError, OSError, NotImplementedError) as error:
                 failures.append((backend, error))
+            except MemoryError as error:
+                raise LimitError(
+                    f"{backend.name} has not the memory for a frame of "
+                    f"{self.layout.full_bytes} bytes, as the data set and the bitstream say it is"
+                ) from error
         if failures:
             backend, failure = failures[0]
             raise CorruptError(f"{backend.name} does not decode the frame: {failure}") from failure

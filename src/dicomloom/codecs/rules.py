@@ -7,13 +7,15 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dicomloom.codecs.layout import SUBSAMPLED
-from dicomloom.errors import UnsupportedError
+from dicomloom.errors import LimitError, UnsupportedError
 
 if TYPE_CHECKING:
     from dicomloom.codecs.layout import Layout
 
 MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
+_LARGE = 256 << 20  # bytes of a frame that may be blank
+_MOST_RATIO = 4096
 
 
 class Holds(NamedTuple):
@@ -69,6 +71,19 @@ def check_readable(keyword: str, allocated: tuple[int, ...], layout: Layout) -> 
         raise UnsupportedError(
             f"{keyword} holds BitsAllocated {_listed(allocated)}, found "
             f"{'floating point of ' if layout.floating else ''}{layout.bits_allocated}"
+        )
+
+
+def check_ratio(coded: int, layout: Layout) -> None:
+    """Raise LimitError for a large frame that so few bytes cannot hold unless it is blank.
+
+    Of JPEG 2000 and JPEG XL nobody can tell how much a byte becomes at most: a hundred bytes may be
+    a blank frame of 65535 x 65535. One of an image that somebody took is not as large.
+    """
+    if layout.full_bytes > max(_LARGE, _MOST_RATIO * coded):
+        raise LimitError(
+            f"{coded} bytes for a frame of {layout.full_bytes}: refused, as bytes that become more "
+            f"than {_MOST_RATIO} each are no image of more than {_LARGE} bytes"
         )
 
 

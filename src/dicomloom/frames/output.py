@@ -19,7 +19,7 @@ from dicomloom.frames.instance import (
     size_of,
     too_long,
 )
-from dicomloom.frames.pixels import put_layout
+from dicomloom.frames.pixels import put_layout, put_number
 from dicomloom.frames.selection import per_frame_items, select_frames
 from dicomloom.frames.syntaxes import IMPLICIT_LE, NATIVE
 from dicomloom.uids import new_uid
@@ -77,10 +77,12 @@ class Output:
         frames: int | None = None,
         bound: int = NATIVE_MOST - 1,
         encoder: Encoder | None = None,
+        copied: bool = False,
     ) -> None:
         """Say what the frames are; the header is kept and changed.
 
-        `encoder` is given where it coded the frames, for what lossy coding has to say.
+        `encoder` is given where it coded the frames, for what lossy coding has to say; `copied`
+        where they are passed on as they are stored.
         """
         self._header = header
         self._layout = layout
@@ -96,7 +98,7 @@ class Output:
                 "Float and Double Float Pixel Data are never encapsulated (PS3.5 8.2): choose "
                 "ExplicitVRLittleEndian"
             )
-        put_layout(header, layout)
+        put_layout(header, layout, copied=copied)
         header.remove("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
         if encoder is not None and encoder.lossy:
             _mark_lossy(header, encoder)
@@ -139,7 +141,7 @@ class Output:
             header.put("NumberOfFrames", str(frames).ljust(COUNT_WIDTH))
         elif expected > 1 or self._concatenated or "NumberOfFrames" in header:
             # Single-frame IODs do not have it.
-            header.put("NumberOfFrames", frames)
+            put_number(header, "NumberOfFrames", frames)
         if self._items is not None and (self._concatenated or final):
             chosen = range(offset, offset + frames)
             if len(chosen) != self._items and chosen.stop <= self._items:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dicomloom.codecs.layout import Layout
 from dicomloom.errors import CorruptError
-from dicomloom.frames.header import DOUBLE_PIXELS, FLOAT_PIXELS, PIXELS, Header
+from dicomloom.frames.header import DOUBLE_PIXELS, FLOAT_PIXELS, PIXELS, Header, tag_of
 
 PHOTOMETRIC_SAMPLES = {
     "MONOCHROME1": 1,
@@ -121,21 +121,38 @@ def pixel_tag_of(layout: Layout) -> int:
     return FLOAT_PIXELS if layout.bits_allocated == 32 else DOUBLE_PIXELS
 
 
-def put_layout(header: Header, layout: Layout) -> None:
-    """Write a layout into a header."""
-    header.put("SamplesPerPixel", layout.samples)
-    header.put("PhotometricInterpretation", layout.photometric)
-    header.put("Rows", layout.rows)
-    header.put("Columns", layout.columns)
-    header.put("BitsAllocated", layout.bits_allocated)
+def put_layout(header: Header, layout: Layout, *, copied: bool = False) -> None:
+    """Write a layout into a header; what it says already stays byte for byte.
+
+    `copied`: the frames are passed on as they are stored. HighBit, which no layout has, is then
+    what it was: it may say that the samples lie in other bits than the lowest.
+    """
+    put_number(header, "SamplesPerPixel", layout.samples)
+    if header.text("PhotometricInterpretation") != layout.photometric:
+        header.put("PhotometricInterpretation", layout.photometric)
+    put_number(header, "Rows", layout.rows)
+    put_number(header, "Columns", layout.columns)
+    put_number(header, "BitsAllocated", layout.bits_allocated)
     if layout.floating:
         header.remove("BitsStored", "HighBit", "PixelRepresentation")
     else:
-        header.put("BitsStored", layout.bits_stored)
-        if "HighBit" not in header or header.number("HighBit") != layout.bits_stored - 1:
-            header.put("HighBit", layout.bits_stored - 1)
-        header.put("PixelRepresentation", int(layout.signed))
+        put_number(header, "BitsStored", layout.bits_stored)
+        if not copied or "HighBit" not in header:
+            put_number(header, "HighBit", layout.bits_stored - 1)
+        put_number(header, "PixelRepresentation", int(layout.signed))
     if layout.samples > 1:
-        header.put("PlanarConfiguration", layout.planar)
-    else:
+        put_number(header, "PlanarConfiguration", layout.planar)
+    elif not copied:
         header.remove("PlanarConfiguration")
+
+
+def put_number(header: Header, keyword: str, value: int) -> None:
+    """Set an attribute that is one number; what says so already stays byte for byte."""
+    tag, vr = tag_of(keyword)
+    element = header.elements.get(tag)
+    try:
+        same = element is not None and element.vr == vr and header.number(keyword) == value
+    except CorruptError:
+        same = False
+    if not same:
+        header.put(keyword, value)

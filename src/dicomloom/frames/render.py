@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import TYPE_CHECKING, Any
 
 from dicomloom.errors import (
@@ -10,6 +11,17 @@ from dicomloom.errors import (
     DicomloomError,
     MissingDependencyError,
     UnsupportedError,
+)
+
+# What pydicom and numpy raise where lookup tables, windows and slopes are not what they must be.
+_NO_SENSE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    struct.error,
 )
 
 if TYPE_CHECKING:
@@ -44,17 +56,15 @@ def as_file(reader: FrameReader, frame: int, suffix: str) -> bytes:
     kind = Image.registered_extensions().get(suffix)
     if kind is None or kind not in Image.SAVE:
         raise UnsupportedError(f"{suffix} is no picture that Pillow writes: try .png, .npy or .raw")
+    picture = Image.fromarray(shown(reader, frame))
     try:
-        picture = shown(reader, frame)
-    except DicomloomError:
-        raise
-    except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
-        raise CorruptError(
-            f"frame {frame} cannot be shown, what the data set says of it makes no sense to "
-            f"pydicom: {error}; try .npy or .raw",
+        picture.save(into, kind)
+    except (ValueError, OSError, KeyError, struct.error) as error:  # such as too many columns
+        raise UnsupportedError(
+            f"Pillow writes no {suffix} of {picture.width} x {picture.height} pixels: {error}; try "
+            ".png, .npy or .raw",
             frame=frame,
         ) from error
-    Image.fromarray(picture).save(into, kind)
     return into.getvalue()
 
 
@@ -63,21 +73,40 @@ def shown(reader: FrameReader, frame: int) -> NDArray[Any]:
 
     Modality LUT, then the VOI LUT or window of the object or, without one, from the least value to
     the greatest (PS3.3 C.11.1, C.11.2); MONOCHROME1 is inverted, palettes are applied, and YBR
-    becomes RGB.
+    becomes RGB. Overlays are not drawn.
+
+    Raises
+    ------
+    CorruptError, UnsupportedError
+        The frame cannot be decoded, or tables and windows of the data set make no sense.
     """
     import numpy as np
-    from pydicom.pixels.processing import (
-        apply_color_lut,
-        apply_modality_lut,
-        convert_color_space,
-    )
+
+    try:
+        with np.errstate(all="ignore"):
+            return _shown(reader, frame)
+    except DicomloomError:
+        raise
+    except _NO_SENSE as error:
+        raise CorruptError(
+            f"frame {frame} cannot be shown, what the data set says of it makes no sense to "
+            f"pydicom: {error}; try .npy or .raw",
+            frame=frame,
+        ) from error
+
+
+def _shown(reader: FrameReader, frame: int) -> NDArray[Any]:
+    import numpy as np
+    from pydicom.pixels.processing import apply_modality_lut, convert_color_space
+
+    from dicomloom.frames.palette import colored
 
     dataset, pixels = reader.dataset, reader[frame]
     photometric = reader.photometric
     if photometric == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, dataset)
-        top = (1 << 8 * pixels.dtype.itemsize) - 1
-        return (pixels.astype("f8") * (255 / top)).round().astype("u1")[..., :3]
+        return colored(pixels, dataset)
+    if reader.layout.samples == 2:
+        raise UnsupportedError("SamplesPerPixel is 2, which is neither gray nor color")
     if reader.layout.samples > 1:
         if photometric.startswith("YBR_FULL"):
             pixels = convert_color_space(pixels, "YBR_FULL", "RGB", per_frame=False)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 StrPath = str | os.PathLike[str]
 
+_UNASKED = 1 << 20  # bytes for which there is room without a look at what is there
+
 
 class Source:
     """Bytes at offsets, from many threads at once.
@@ -55,6 +57,10 @@ class Source:
     def close(self) -> None:
         """Give back what it holds."""
 
+    def _backed(self, offset: int, size: int) -> int:
+        """Return how many of `size` bytes can be there: room is made for no more."""
+        return size if size <= _UNASKED else max(0, min(size, self.size() - offset))
+
     def exactly(self, offset: int, size: int) -> bytes:
         """Return `size` bytes at `offset`; TruncatedError where there are fewer."""
         data = self.read_at(offset, size)
@@ -81,10 +87,17 @@ class FileSource(Source):
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes at `offset`."""
+        size = self._backed(offset, size)
         try:
-            return os.pread(self._descriptor, size, offset)
+            data = os.pread(self._descriptor, size, offset)
+            while size > _UNASKED and 0 < len(data) < size:  # more than 2 GiB
+                more = os.pread(self._descriptor, size - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
         except OSError as error:
             raise unreadable(self.path, error, offset) from error
+        return data
 
     def read_into(self, offset: int, into: memoryview) -> None:
         """Fill `into` with the bytes at `offset`."""
@@ -139,6 +152,7 @@ class ObjectSource(Source):
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes at `offset`."""
+        size = self._backed(offset, size)
         with self._lock:
             self._file.seek(self._start + offset)
             data = self._file.read(size)

@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 from array import array
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom._native import frames as _native
@@ -314,6 +315,9 @@ class StoredFrames:
         starts = little_endian("Q", offsets)
         if max(starts) >= 1 << 62 or any(start % 2 for start in starts):
             return "the Extended Offset Table holds impossible offsets"
+        if any(a >= b for a, b in pairwise(starts)) and len(set(starts)) < len(starts):
+            # Else a few bytes of table would be a frame of any size each.
+            return "the Extended Offset Table leads to one frame twice"
         sizes = None
         if lengths is not None and lengths.size == 8 * self.count:
             sizes = little_endian("Q", lengths.value)

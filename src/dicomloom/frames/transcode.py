@@ -276,7 +276,7 @@ class _Job:
         elif self._recode is not None:
             pass  # how large they become is not known: an Extended Offset Table has room
         elif stored.encapsulated:
-            bound = 2**32 // max(len(chosen), 1) - 9 if _small(stored) else bound
+            bound = 2**32 // max(len(chosen), 1) - 10 if _small(stored) else bound
         else:
             bound = layout.frame_bytes
         self._output.begin(
@@ -287,6 +287,7 @@ class _Job:
             frames=len(chosen),
             bound=bound,
             encoder=self._encoder,
+            copied=self._copies,
         )
         self.uid = header.text("SOPInstanceUID")
 

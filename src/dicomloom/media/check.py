@@ -11,7 +11,7 @@ from dicomloom.media.encode import tag_and_vr
 from dicomloom.media.findings import Finding
 from dicomloom.media.names import is_uid
 from dicomloom.media.records import KEYS
-from dicomloom.media.tree import DicomDir, Node, StrPath
+from dicomloom.media.tree import DicomDir, Node, StrPath, walk
 
 _FACTS = ("SOPClassUID", "SOPInstanceUID", "(0002,0010)")
 
@@ -28,10 +28,7 @@ def check(path: StrPath) -> list[Finding]:
     opened = DicomDir.open(path)
     found = opened.findings
     referred: dict[str, Node] = {}
-    waiting = list(opened.children)
-    while waiting:
-        node = waiting.pop()
-        waiting.extend(node.children)
+    for node, _ in walk(opened.children):
         found += _keys(opened.path, node)
         if node.file_id or next(node.children, None) is None:
             _refer(opened, node, referred, found)
@@ -121,40 +118,59 @@ def extract(path: StrPath, folder: StrPath, wanted: dict[str, str]) -> tuple[int
     opened = DicomDir.open(path)
     target = os.fspath(folder)
     found: list[Finding] = []
-    copied = 0
+    copied: set[str] = set()
     with writing(target):
         os.makedirs(target, exist_ok=True)
     for node in opened.instances:
-        if not node.matches(wanted):
+        try:
+            if not node.matches(wanted):
+                continue
+        except DicomloomError as error:
+            found.append(Finding("record", opened.path, error.message, error.offset))
             continue
-        uid, source = node.sop_instance_uid, node.path
-        if source is None or not is_uid(uid):
-            message = opened._root.find(node.file_id)[1] or f"{uid!r} is no UID"
+        uid = node.sop_instance_uid
+        if uid in copied:
+            message = f"an earlier record has the UID {uid}, too: the file is left out"
             found.append(Finding("reference", opened.path, message, node.offset))
             continue
-        if not os.path.isfile(source):  # a FIFO would be waited for
-            found.append(Finding("file", source, "the file is not there", node.offset))
-            continue
-        try:
-            file = open(source, "rb")  # noqa: SIM115 (closed below)
-        except OSError as error:
-            message = f"cannot read: {error.strerror}"
-            found.append(Finding("file", source, message, node.offset))
-            continue
-        with file:
-            _copy(file.fileno(), os.path.join(target, f"{uid}.dcm"))
-        copied += 1
-    return copied, found
+        wrong = _take(opened, node, target)
+        if wrong is None:
+            copied.add(uid)
+        else:
+            found.append(wrong)
+    return len(copied), found
 
 
-def _copy(source: int, target: str) -> None:
+def _take(of: DicomDir, node: Node, folder: str) -> Finding | None:
+    """Copy the file of an instance to a folder; return why not where it cannot be read."""
+    uid, source = node.sop_instance_uid, node.path
+    if source is None or not is_uid(uid):
+        message = of._root.find(node.file_id)[1] or f"{uid!r} is no UID"
+        return Finding("reference", of.path, message, node.offset)
+    if not os.path.isfile(source):  # a FIFO would be waited for
+        return Finding("file", source, "the file is not there", node.offset)
+    try:
+        file = open(source, "rb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        return Finding("file", source, f"cannot read: {error.strerror}", node.offset)
+    with file:
+        if not _copy(file.fileno(), os.path.join(folder, f"{uid}.dcm")):
+            return Finding("file", source, "the file became shorter meanwhile", node.offset)
+    return None
+
+
+def _copy(source: int, target: str) -> bool:
+    """Copy a file; False, and no copy, where it became shorter meanwhile."""
     if os.path.lexists(target):
         raise WriteError("there is a file of that name: extract to another folder", path=target)
     partial = Partial(target)
     try:
         with writing(target):
-            partial.file.copy(source, 0, os.fstat(source).st_size)
+            size = os.fstat(source).st_size
+            if partial.file.copy(source, 0, size) < size:
+                return False
         partial.seal()
         partial.place()
+        return True
     finally:
         partial.discard()

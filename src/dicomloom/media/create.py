@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from dicomloom.errors import NotDicomError, WriteError
+from dicomloom.errors import NotDicomError, ReadError, TruncatedError, WriteError
 from dicomloom.files import EagerFile, Replacing, sync_folder, writing
 from dicomloom.media.build import Builder
 from dicomloom.media.collect import Collection
@@ -32,12 +32,21 @@ def name_of(place: tuple[int, ...]) -> str:
     return "\\".join(f"{p}{n:05d}" if n < 100_000 else f"{p[0]}{n:07d}" for p, n in parts)
 
 
-def _copy(source: str, target: str) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    with open(source, "rb") as file:
+def _copy(source: str, target: str, told: str) -> None:
+    """Copy a file; `told` is what errors call the target."""
+    try:
+        file = open(source, "rb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        made = ReadError(f"cannot read: {error.strerror or error}", path=source)
+        made.errno, made.filename = error.errno, source
+        raise made from error
+    with file, writing(told):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        size = os.fstat(file.fileno()).st_size
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with EagerFile(os.open(target, flags, 0o666)) as copy:
-            copy.copy(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            if copy.copy(file.fileno(), 0, size) < size:
+                raise TruncatedError("the file became shorter while it was copied", path=source)
             os.fsync(copy.fileno())
 
 
@@ -50,8 +59,9 @@ def _write_copies(target: str, content: bytes, sources: list[str], file_ids: lis
             if os.path.isdir(target) and os.listdir(target):
                 raise WriteError("the folder to copy to is not empty: name a new one", path=target)
             os.mkdir(partial)
-            for source, file_id in zip(sources, file_ids, strict=True):
-                _copy(source, os.path.join(partial, *file_id.split("\\")))
+        for source, file_id in zip(sources, file_ids, strict=True):
+            _copy(source, os.path.join(partial, *file_id.split("\\")), target)
+        with writing(target):
             with Replacing(os.path.join(partial, "DICOMDIR")) as file:
                 file.write(content)
             os.rename(partial, target)

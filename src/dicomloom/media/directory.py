@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from bisect import bisect_left
 from itertools import chain
 from sys import intern
 
 from dicomloom._native.frames import Records, list_records, read_header
-from dicomloom.errors import (
-    DicomloomError,
-    LimitError,
-    NotDicomError,
-    UnsupportedError,
-)
-from dicomloom.files import open_regular, unreadable
+from dicomloom.errors import DicomloomError, LimitError, NotDicomError, UnsupportedError
+from dicomloom.frames.sources import FileSource
 from dicomloom.media.encode import tag_and_vr
 from dicomloom.media.findings import Finding
 from dicomloom.media.records import LEVELS
@@ -42,6 +36,8 @@ SHOWN = (
     "SeriesDescription",
     "InstanceNumber",
 )
+_DEEPEST = 64  # levels; PS3.3 F.4 has four, private records may have more
+_MOST_FINDINGS = 100_000  # of a kind, that are told one by one
 _SHOWN = {keyword: tag_and_vr(keyword)[0] for keyword in SHOWN}
 _TAGS = (*sorted(_NUMBERS), TYPE, FILE_ID, CLASS, UID, SYNTAX, SET_ID, CHARSET, *_SHOWN.values())
 
@@ -63,6 +59,7 @@ class Directory:
     def __init__(self, path: str) -> None:
         self.path = path
         self.findings: list[Finding] = []
+        self._counts: dict[str, int] = {}
         self.content = _content(path)
         try:
             head = read_header(self.content)
@@ -91,11 +88,17 @@ class Directory:
         self.kinds[0] = ""
         self._check_sequence(head.explicit_vr and not head.big_endian)
         self._link()
+        for kind, count in self._counts.items():
+            if count > _MOST_FINDINGS:
+                more = f"{count - _MOST_FINDINGS:,} more of kind {kind} are not listed"
+                self.findings.append(Finding(kind, path, more))
 
-    def find(self, kind: str, index: int, message: str, path: str | None = None) -> None:
-        """Note what is wrong with a record."""
-        at = self.records.offsets[index] if index else None
-        self.findings.append(Finding(kind, path or self.path, message, at))
+    def find(self, kind: str, index: int, message: str) -> None:
+        """Note what is wrong with a record; of too many findings only how many there are."""
+        self._counts[kind] = count = self._counts.get(kind, 0) + 1
+        if count <= _MOST_FINDINGS:
+            at = self.records.offsets[index] if index else None
+            self.findings.append(Finding(kind, self.path, message, at))
 
     def text(self, index: int, tag: int) -> str:
         """Return a value as text of the default repertoire, without padding; "" for none."""
@@ -175,9 +178,12 @@ class Directory:
         shift = self._shift()
         self.children: dict[int, list[int]] = {}
         parents = array("i", [-1]) * count
-        waiting = [(0, self._target(0, FIRST, shift))]
+        waiting = [(0, self._target(0, FIRST, shift), 1)]
         while waiting:
-            parent, index = waiting.pop()
+            parent, index, depth = waiting.pop()
+            if depth > _DEEPEST:
+                self.find("offset", index, f"more than {_DEEPEST} levels: not followed")
+                continue
             while index:
                 if parents[index] >= 0:
                     self.find("offset", index, "two records lead here, or a loop: followed once")
@@ -187,7 +193,7 @@ class Directory:
                     self.children.setdefault(parent, []).append(index)
                 below = self._target(index, LOWER, shift)
                 if below:
-                    waiting.append((index, below))
+                    waiting.append((index, below, depth + 1))
                 index = self._target(index, NEXT, shift)
         self._place(parents)
 
@@ -210,19 +216,18 @@ class Directory:
 
 def _content(path: str) -> bytes:
     """Read a whole DICOMDIR, when its start says that it is one."""
+    source = FileSource(path)
     try:
-        with open(open_regular(path), "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > 0xFFFFFFFF:
-                raise LimitError("larger than 4 GiB, which no DICOMDIR can be", path=path)
-            # Of anything else only the start is read, however large it is.
-            head = read_header(file.fileno())
-            group = os.pread(file.fileno(), 2, head.data_set)
-            if group not in (b"\4\0", b"\0\4"):
-                raise NotDicomError("the data set has no group 0004: no DICOMDIR", path=path)
-            return file.read()
+        size = source.size()
+        if size > 0xFFFFFFFF:
+            raise LimitError("larger than 4 GiB, which no DICOMDIR can be", path=path)
+        # Of anything else only the start is read, however large it is.
+        head = read_header(source.native)
+        if source.read_at(head.data_set, 2) not in (b"\4\0", b"\0\4"):
+            raise NotDicomError("the data set has no group 0004: no DICOMDIR", path=path)
+        return source.read_at(0, size)
     except DicomloomError as error:
         error.path = error.path or path
         raise
-    except OSError as error:
-        raise unreadable(path, error) from error
+    finally:
+        source.close()

@@ -68,12 +68,9 @@ class Node:
     @property
     def instances(self) -> Iterator[Node]:
         """All records of instances below this one, at any level."""
-        waiting = list(self.children)[::-1]
-        while waiting:
-            node = waiting.pop()
+        for node, _ in walk(self.children):
             if node.kind not in LEVELS:
                 yield node
-            waiting.extend(reversed(list(node.children)))
 
     @property
     def file_id(self) -> str:
@@ -160,6 +157,21 @@ class Node:
         except DicomloomError:
             return None  # `check` tells
         return None if element.value is None else str(element.value)
+
+
+def walk(nodes: Iterator[Node]) -> Iterator[tuple[Node, int]]:
+    """Return nodes and all below them in the order of the tree, each with its depth.
+
+    Holds an iterator a level, however many records are side by side.
+    """
+    below = [nodes]
+    while below:
+        node = next(below[-1], None)
+        if node is None:
+            below.pop()
+        else:
+            yield node, len(below) - 1
+            below.append(node.children)
 
 
 class DicomDir:
@@ -293,10 +305,9 @@ class DicomDir:
     @property
     def instances(self) -> Iterator[Node]:
         """All records of instances, in the order of the tree."""
-        for node in self.children:
+        for node, _ in walk(self.children):
             if node.kind not in LEVELS:
                 yield node
-            yield from node.instances
 
     @property
     def findings(self) -> list[Finding]:
