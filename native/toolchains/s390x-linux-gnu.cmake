@@ -1,0 +1,13 @@
+# Big-endian Linux, whose programs qemu-user runs:
+#   cmake -S native -B build/s390x --toolchain toolchains/s390x-linux-gnu.cmake
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR s390x)
+set(CMAKE_C_COMPILER s390x-linux-gnu-gcc)
+find_program(DICOMLOOM_QEMU NAMES qemu-s390x qemu-s390x-static)
+if(DICOMLOOM_QEMU)
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${DICOMLOOM_QEMU} -L /usr/s390x-linux-gnu)
+endif()
+set(CMAKE_FIND_ROOT_PATH /usr/s390x-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
