@@ -5,22 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
+from dicomloom.system import confine
+
 _LONGEST = 1024  # characters of a text
-
-
-def _limit(seconds: int, memory: int) -> None:
-    try:
-        import resource
-    except ImportError:  # no such limits here; the caller has one on time
-        return
-    for what, most in (
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(what)[1]
-        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (allowed, hard))
 
 
 def _text(value: object) -> str | None:
@@ -55,7 +42,7 @@ def ask(path: str, found: dict[str, object]) -> None:
 def main() -> int:
     """Ask for one file; returns the exit code."""
     path, seconds, memory = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    _limit(seconds, memory)
+    confine(0, memory=memory, seconds=seconds)
     found: dict[str, object] = {}
     code = 0
     try:

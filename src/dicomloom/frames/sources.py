@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from dicomloom.errors import ReadError, TruncatedError
 from dicomloom.inflate import InflatedReader
+from dicomloom.system import AT_ONCE, BYTES, read_at, read_into
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -73,15 +74,13 @@ class Source:
 
 
 class FileSource(Source):
-    """A file, read with pread."""
+    """A file, of which many threads may read at once."""
 
     def __init__(self, path: StrPath) -> None:
         self.path = os.fspath(path)
         self._descriptor = self.native = -1
         try:
-            # O_NONBLOCK: opening a FIFO would wait for somebody who writes to it.
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-            self._descriptor = self.native = os.open(self.path, flags)
+            self._descriptor = self.native = os.open(self.path, os.O_RDONLY | BYTES | AT_ONCE)
         except OSError as error:
             raise self._unreadable(error, 0) from error
         mode = os.fstat(self._descriptor).st_mode
@@ -99,7 +98,7 @@ class FileSource(Source):
     def read_at(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes at `offset`."""
         try:
-            return os.pread(self._descriptor, size, offset)
+            return read_at(self._descriptor, size, offset)
         except OSError as error:
             raise self._unreadable(error, offset) from error
 
@@ -107,9 +106,9 @@ class FileSource(Source):
         """Fill `into` with the bytes at `offset`."""
         size = into.nbytes
         try:
-            done = os.preadv(self._descriptor, (into,), offset)
+            done = read_into(self._descriptor, into, offset)
             while done < size:  # a signal, or more than 2 GiB
-                got = os.preadv(self._descriptor, (into.cast("B")[done:],), offset + done)
+                got = read_into(self._descriptor, into.cast("B")[done:], offset + done)
                 if got == 0:
                     raise self.cut(offset, size, done)
                 done += got

@@ -6,13 +6,14 @@ import os
 import shutil
 
 from dicomloom.errors import NotDicomError, WriteError
-from dicomloom.files import EagerFile, Replacing, sync_folder, writing
+from dicomloom.files import EagerFile, Replacing, writing
 from dicomloom.media.build import Builder
 from dicomloom.media.collect import Collection
 from dicomloom.media.encode import directory
 from dicomloom.media.findings import Finding
 from dicomloom.media.names import is_file_set_id
 from dicomloom.media.records import PROFILES
+from dicomloom.system import BYTES, sync_folder
 
 
 def name_of(place: tuple[int, ...]) -> str:
@@ -31,7 +32,7 @@ def name_of(place: tuple[int, ...]) -> str:
 def _copy(source: str, target: str) -> None:
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with open(source, "rb") as file:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BYTES
         with EagerFile(os.open(target, flags, 0o666)) as copy:
             copy.copy(file.fileno(), 0, os.fstat(file.fileno()).st_size)
             os.fsync(copy.fileno())

@@ -13,6 +13,7 @@ from dicomloom.errors import LimitError, NotDicomError, ReadError, UnsupportedEr
 from dicomloom.media.encode import tag_and_vr
 from dicomloom.media.findings import Finding
 from dicomloom.media.records import LEVELS
+from dicomloom.system import read_at
 
 FIRST, LAST, CONSISTENT = 0x00041200, 0x00041202, 0x00041212
 NEXT, IN_USE, LOWER, TYPE = 0x00041400, 0x00041410, 0x00041420, 0x00041430
@@ -207,7 +208,7 @@ def _content(path: str) -> bytes:
                 raise LimitError("larger than 4 GiB, which no DICOMDIR can be", path=path)
             # Of anything else only the start is read, however large it is.
             head = read_header(file.fileno())
-            group = os.pread(file.fileno(), 2, head.data_set)
+            group = read_at(file.fileno(), 2, head.data_set)
             if group not in (b"\4\0", b"\0\4"):
                 raise NotDicomError("the data set has no group 0004: no DICOMDIR", path=path)
             return file.read()

@@ -15,6 +15,7 @@ from dicomloom.network import command as commands
 from dicomloom.network.command import Command
 from dicomloom.network.messages import Message, Messages, Stretch
 from dicomloom.network.sending.outgoing import Outgoing
+from dicomloom.system import BYTES
 
 _ENCODINGS = (None, IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE)
 _LAST_MESSAGE_ID = 65535
@@ -217,7 +218,7 @@ def name_of(syntax: str) -> str:
 def _opened(path: str, stack: contextlib.ExitStack) -> tuple[str, Stretch]:
     """Open a file for as long as the stack says; its transfer syntax and its data set."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | BYTES)
     except OSError as error:
         raise ReadError(f"cannot read: {error.strerror}", path=path) from error
     stack.callback(os.close, descriptor)
