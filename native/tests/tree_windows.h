@@ -30,10 +30,12 @@ static inline const wchar_t *tree_wide(const char *path, wchar_t *into) {
 }
 
 static inline void tree_make(tree *t) {
-    static int made;
     wchar_t wide[2 * TREE_PATH];
-    (void)snprintf(t->root, sizeof t->root, "dicomloom-test-%lu-%d", GetCurrentProcessId(), made++);
-    CHECK(CreateDirectoryW(tree_wide(t->root, wide), NULL));
+    for (int i = 0;; i++) { /* a process that failed may have left one, and had our number */
+        (void)snprintf(t->root, sizeof t->root, "dicomloom-test-%lu-%d", GetCurrentProcessId(), i);
+        if (CreateDirectoryW(tree_wide(t->root, wide), NULL)) return;
+        CHECK(GetLastError() == ERROR_ALREADY_EXISTS);
+    }
 }
 
 static inline void tree_directory(const tree *t, const char *name) {
