@@ -79,4 +79,5 @@ def test_only_one_module_asks_which_system_it_is():
                     text = module.read()
                 if "sys.platform" in text or "os.name" in text:
                     found.append(name)
-    assert found == ["system.py"]
+    # The second is a program of its own, which imports nothing of ours.
+    assert sorted(found) == ["pdf_child.py", "system.py"]

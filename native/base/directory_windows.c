@@ -31,6 +31,7 @@ static dl_status open_handle(int at, const char *name, ACCESS_MASK access, ULONG
                              HANDLE *handle, dl_error *error) {
     bool whole = at == DL_CURRENT_DIRECTORY;
     wchar_t *wide = whole ? dl_windows_path(name) : dl_windows_name(name);
+    if (!wide && errno == ENOMEM) return dl_fail(error, DL_ERR_MEMORY, 0, "out of memory");
     if (!wide) return dl_fail_os(error, errno, NULL);
     size_t size = wcslen(wide) * sizeof *wide;
     if (size > UINT16_MAX - sizeof *wide) {

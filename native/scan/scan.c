@@ -163,6 +163,7 @@ static dl_status read_file(worker *w, int at, const char *folder, const char *na
     dl_file_info info = {.kind = DL_FILE_REGULAR};
     bool look = given || scan->options.file_info;
     dl_status looked = look ? dl_file_stat(at, name, true, &info, &error) : DL_OK;
+    if (looked == DL_ERR_MEMORY) return looked;
     if (given && looked == DL_OK && info.kind == DL_FILE_DIRECTORY)
         return dl_walk_enter(scan->walk, name);
 
@@ -184,7 +185,8 @@ static dl_status read_file(worker *w, int at, const char *folder, const char *na
         return DL_OK;
     }
     int descriptor;
-    if (dl_file_open(at, name, &descriptor, &error) != DL_OK) return finish_row(w, &error);
+    status = dl_file_open(at, name, &descriptor, &error);
+    if (status != DL_OK) return status == DL_ERR_MEMORY ? status : finish_row(w, &error);
     dl_source source;
     dl_source_descriptor(&source, descriptor);
     uint64_t before = w->reader.bytes_read;

@@ -70,7 +70,7 @@ if sys.platform == "win32":
         found = select.select(reading, writing, numbers, seconds)
         return list({*found[0], *found[1], *found[2]})
 
-    def confine(pid: int, *, memory: int, seconds: int | None = None) -> None:
+    def confine(pid: int, *, memory: int) -> None:
         """Nothing: whoever starts a process has to end it in time."""
 
 else:
@@ -147,20 +147,10 @@ else:
             poll.register(number, select.POLLOUT if to_write else select.POLLIN)
         return [number for number, _ in poll.poll(None if seconds is None else 1000 * seconds)]
 
-    def confine(pid: int, *, memory: int, seconds: int | None = None) -> None:
-        """Let a process (0: this one) take no more memory and time, and leave no core file."""
-        limits = {resource.RLIMIT_AS: memory, resource.RLIMIT_CORE: 0}
-        if seconds is not None:
-            limits[resource.RLIMIT_CPU] = seconds
-        for what, limit in limits.items():
-            _limit(pid, what, limit)
-
-    def _limit(pid: int, what: int, limit: int) -> None:
+    def confine(pid: int, *, memory: int) -> None:
+        """Let a process take no more memory, and leave no core file: where another can say that."""
         if sys.platform == "linux":
-            hard = resource.prlimit(pid, what)[1]
-            most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            resource.prlimit(pid, what, (most, most))
-        elif pid == 0:  # elsewhere a process can limit only itself
-            hard = resource.getrlimit(what)[1]
-            most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            resource.setrlimit(what, (most, hard))
+            for what, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory)):
+                hard = resource.prlimit(pid, what)[1]
+                most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+                resource.prlimit(pid, what, (most, most))
