@@ -22,7 +22,10 @@ dl_status dl_fail(dl_error *error, dl_status code, uint64_t offset, const char *
 }
 
 const char *dl_os_message(int os_error, char *into, size_t size) {
-#if defined(__GLIBC__)
+#if defined(_WIN32)
+    if (strerror_s(into, size, os_error) != 0) (void)snprintf(into, size, "error %d", os_error);
+    return into;
+#elif defined(__GLIBC__)
     return strerror_r(os_error, into, size);
 #else
     if (strerror_r(os_error, into, size) != 0) (void)snprintf(into, size, "error %d", os_error);

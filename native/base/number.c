@@ -31,11 +31,18 @@ static bool parse_slowly(const char *text, size_t size, double *value) {
     if (size >= sizeof copy) return false;
     memcpy(copy, text, size);
     copy[size] = 0;
+    char *end;
+#if defined(_WIN32)
+    _locale_t plain = _create_locale(LC_ALL, "C");
+    if (!plain) return false;
+    *value = _strtod_l(copy, &end, plain);
+    _free_locale(plain);
+#else
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (plain == (locale_t)0) return false;
-    char *end;
     *value = strtod_l(copy, &end, plain);
     freelocale(plain);
+#endif
     return end == copy + size;
 }
 

@@ -4,7 +4,8 @@
 
 #include "dicomloom/codecs.h"
 
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+/* Not 32-bit processors, whose other registers hold half of what the kernels put there. */
+#if defined(__GNUC__) && defined(__x86_64__)
 #define DL_HAVE_AVX2 1
 #endif
 

@@ -25,7 +25,8 @@ dl_status dl_window_open(dl_window *window, const dl_source *source, size_t firs
     if (first > DL_WINDOW_FIRST) first = DL_WINDOW_FIRST;
     status = source->read_at(source->context, 0, window->buffer, first, &got, error);
     if (status != DL_OK) return status;
-    window->length = window->bytes_read = got;
+    window->length = got;
+    window->bytes_read = got;
     if (got == 0) window->end = 0;
     return DL_OK;
 }

@@ -24,7 +24,7 @@ static uint64_t mix(uint64_t hash, uint64_t word) {
 }
 
 static uint64_t hash_path(const char *path, size_t size) {
-    uint64_t hash = 0x8BADF00D5EED1234ULL ^ size;
+    uint64_t hash = mix(0x8BADF00D5EED1234ULL, size); /* a size must not undo a byte's change */
     while (size >= 8) {
         uint64_t word;
         memcpy(&word, path, 8);

@@ -66,15 +66,15 @@ dl_scan *dl_scan_new(const dl_plan *plan, const dl_scan_options *options, dl_err
     scan->types = calloc(scan->columns, sizeof *scan->types);
     scan->workers = calloc(scan->most, sizeof *scan->workers);
     scan->walk = dl_walk_new(options->follow_links);
-    bool locks = pthread_mutex_init(&scan->mutex, NULL) == 0;
-    if (locks && pthread_cond_init(&scan->changed, NULL) != 0) {
-        (void)pthread_mutex_destroy(&scan->mutex);
+    bool locks = dl_mutex_init(&scan->mutex);
+    if (locks && !dl_condition_init(&scan->changed)) {
+        dl_mutex_destroy(&scan->mutex);
         locks = false;
     }
     if (!scan->types || !scan->workers || !scan->walk || !locks) {
         if (locks) {
-            (void)pthread_cond_destroy(&scan->changed);
-            (void)pthread_mutex_destroy(&scan->mutex);
+            dl_condition_destroy(&scan->changed);
+            dl_mutex_destroy(&scan->mutex);
         }
         dl_walk_free(scan->walk);
         free(scan->types);
@@ -163,6 +163,7 @@ static dl_status read_file(worker *w, int at, const char *folder, const char *na
     dl_file_info info = {.kind = DL_FILE_REGULAR};
     bool look = given || scan->options.file_info;
     dl_status looked = look ? dl_file_stat(at, name, true, &info, &error) : DL_OK;
+    if (looked == DL_ERR_MEMORY) return looked;
     if (given && looked == DL_OK && info.kind == DL_FILE_DIRECTORY)
         return dl_walk_enter(scan->walk, name);
 
@@ -184,7 +185,8 @@ static dl_status read_file(worker *w, int at, const char *folder, const char *na
         return DL_OK;
     }
     int descriptor;
-    if (dl_file_open(at, name, &descriptor, &error) != DL_OK) return finish_row(w, &error);
+    status = dl_file_open(at, name, &descriptor, &error);
+    if (status != DL_OK) return status == DL_ERR_MEMORY ? status : finish_row(w, &error);
     dl_source source;
     dl_source_descriptor(&source, descriptor);
     uint64_t before = w->reader.bytes_read;
@@ -208,42 +210,42 @@ static dl_status read_file(worker *w, int at, const char *folder, const char *na
  */
 static bool hand_over(worker *w) {
     dl_scan *scan = w->scan;
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     while (!scan->stopped && scan->ready_count == READY_TABLES)
-        (void)pthread_cond_wait(&scan->changed, &scan->mutex);
+        dl_condition_wait(&scan->changed, &scan->mutex);
     bool go_on = !scan->stopped;
     if (go_on) {
         scan->ready[scan->ready_count++] = w->table;
         w->table = NULL;
-        (void)pthread_cond_broadcast(&scan->changed);
+        dl_condition_wake_all(&scan->changed);
     }
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_mutex_unlock(&scan->mutex);
     return go_on;
 }
 
 static void end_early(dl_scan *scan, dl_status status) {
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     if (scan->failure.code == DL_OK) (void)out_of_memory(&scan->failure);
     scan->failure.code = status;
     scan->stopped = true;
-    (void)pthread_cond_broadcast(&scan->changed);
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_condition_wake_all(&scan->changed);
+    dl_mutex_unlock(&scan->mutex);
     dl_walk_stop(scan->walk);
 }
 
 static bool is_stopped(dl_scan *scan) {
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     bool stopped = scan->stopped;
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_mutex_unlock(&scan->mutex);
     return stopped;
 }
 
 static dl_status ready_table(worker *w) {
     if (w->table) return DL_OK;
     dl_scan *scan = w->scan;
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     if (scan->spare_count) w->table = scan->spare[--scan->spare_count];
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_mutex_unlock(&scan->mutex);
     if (!w->table) w->table = dl_table_new(scan->types, scan->columns);
     w->table_since = dl_monotonic_seconds();
     return w->table ? DL_OK : DL_ERR_MEMORY;
@@ -284,7 +286,7 @@ static dl_status start_worker(dl_scan *scan, dl_error *error) {
     w->reader.limits = scan->options.limits;
     w->reader.open_inflated = scan->options.open_inflated;
     w->reader.open_context = scan->options.open_context;
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     dl_status status = DL_ERR_STOPPED;
     if (scan->started < scan->most && !scan->stopped) {
         status = dl_thread_start(&w->thread, run, w, error);
@@ -293,7 +295,7 @@ static dl_status start_worker(dl_scan *scan, dl_error *error) {
             scan->running++;
         }
     }
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_mutex_unlock(&scan->mutex);
     if (status != DL_OK) free(w);
     return status;
 }
@@ -333,10 +335,10 @@ static void *run(void *argument) {
     dl_row_free(&w->row);
     dl_reader_free(&w->reader);
     dl_bytes_free(&w->path);
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     scan->running--;
-    (void)pthread_cond_broadcast(&scan->changed);
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_condition_wake_all(&scan->changed);
+    dl_mutex_unlock(&scan->mutex);
     return NULL;
 }
 
@@ -355,17 +357,17 @@ static dl_status start_first_workers(dl_scan *scan, dl_error *error) {
 }
 
 static dl_status begin(dl_scan *scan, dl_error *error) {
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     bool first = !scan->begun && !scan->stopped;
     scan->begun = true;
     if (first) scan->running++; /* while threads are being started, another caller must wait */
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_mutex_unlock(&scan->mutex);
     if (!first) return DL_OK;
     dl_status status = start_first_workers(scan, error);
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     scan->running--;
-    (void)pthread_cond_broadcast(&scan->changed);
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_condition_wake_all(&scan->changed);
+    dl_mutex_unlock(&scan->mutex);
     return status;
 }
 
@@ -375,7 +377,7 @@ dl_status dl_scan_next(dl_scan *scan, double seconds, dl_table **table, bool *fi
     *finished = false;
     dl_status status = begin(scan, error);
     if (status != DL_OK) return status;
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     if (scan->ready_count == 0 && scan->running > 0 && !scan->stopped)
         (void)dl_condition_wait_for(&scan->changed, &scan->mutex, seconds);
     if (scan->failure.code != DL_OK) {
@@ -385,22 +387,22 @@ dl_status dl_scan_next(dl_scan *scan, double seconds, dl_table **table, bool *fi
         *table = scan->ready[0];
         scan->ready_count--;
         memmove(scan->ready, scan->ready + 1, scan->ready_count * sizeof(dl_table *));
-        (void)pthread_cond_broadcast(&scan->changed);
+        dl_condition_wake_all(&scan->changed);
     } else {
         *finished = scan->running == 0 || scan->stopped;
     }
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_mutex_unlock(&scan->mutex);
     return status;
 }
 
 void dl_scan_give_back(dl_scan *scan, dl_table *table) {
     dl_table_clear(table);
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     if (!scan->stopped && scan->spare_count < SPARE_TABLES) {
         scan->spare[scan->spare_count++] = table;
         table = NULL;
     }
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_mutex_unlock(&scan->mutex);
     dl_table_free(table);
 }
 
@@ -411,16 +413,16 @@ void dl_scan_counts_get(dl_scan *scan, dl_scan_counts *counts) {
     counts->unchanged = atomic_load(&scan->unchanged);
     counts->changed = atomic_load(&scan->changed_files);
     counts->bytes_read = atomic_load(&scan->bytes_read);
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     counts->threads = scan->started;
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_mutex_unlock(&scan->mutex);
 }
 
 void dl_scan_stop(dl_scan *scan) {
-    (void)pthread_mutex_lock(&scan->mutex);
+    dl_mutex_lock(&scan->mutex);
     scan->stopped = true;
-    (void)pthread_cond_broadcast(&scan->changed);
-    (void)pthread_mutex_unlock(&scan->mutex);
+    dl_condition_wake_all(&scan->changed);
+    dl_mutex_unlock(&scan->mutex);
     dl_walk_stop(scan->walk);
 }
 
@@ -429,14 +431,14 @@ void dl_scan_free(dl_scan *scan) {
     dl_scan_stop(scan);
     /* No worker starts another once stopped is set, so the list is final. */
     for (unsigned i = 0; i < scan->started; i++) {
-        (void)pthread_join(scan->workers[i]->thread, NULL);
+        dl_thread_join(scan->workers[i]->thread);
         free(scan->workers[i]);
     }
     for (size_t i = 0; i < scan->ready_count; i++) dl_table_free(scan->ready[i]);
     for (size_t i = 0; i < scan->spare_count; i++) dl_table_free(scan->spare[i]);
     dl_walk_free(scan->walk);
-    (void)pthread_cond_destroy(&scan->changed);
-    (void)pthread_mutex_destroy(&scan->mutex);
+    dl_condition_destroy(&scan->changed);
+    dl_mutex_destroy(&scan->mutex);
     free(scan->types);
     free(scan->workers);
     free(scan);

@@ -69,7 +69,8 @@ dl_status dl_table_edit(dl_table *table, size_t index, const dl_edit *edits, siz
     int64_t shift = 0;
     for (size_t i = 0; i <= count; i++) {
         uint64_t until = i < count ? edits[i].start : column->data.length;
-        if (until > copied) append_reserved(&data, column->data.data + copied, until - copied);
+        if (until > copied)
+            append_reserved(&data, column->data.data + copied, (size_t)(until - copied));
         /* An edit belongs to the row that it starts in: its end, not its start, moves. */
         while (row <= table->rows && (uint64_t)offsets[row] <= until) {
             offsets[row] = (int32_t)(offsets[row] + shift);

@@ -99,12 +99,12 @@ dl_walk *dl_walk_new(bool follow_links) {
     dl_walk *walk = calloc(1, sizeof *walk);
     if (!walk) return NULL;
     walk->follow_links = follow_links;
-    if (pthread_mutex_init(&walk->mutex, NULL) != 0) {
+    if (!dl_mutex_init(&walk->mutex)) {
         free(walk);
         return NULL;
     }
-    if (pthread_cond_init(&walk->changed, NULL) != 0) {
-        (void)pthread_mutex_destroy(&walk->mutex);
+    if (!dl_condition_init(&walk->changed)) {
+        dl_mutex_destroy(&walk->mutex);
         free(walk);
         return NULL;
     }
@@ -124,8 +124,8 @@ void dl_walk_free(dl_walk *walk) {
         folder_release(each->folder);
         free(each);
     }
-    (void)pthread_cond_destroy(&walk->changed);
-    (void)pthread_mutex_destroy(&walk->mutex);
+    dl_condition_destroy(&walk->changed);
+    dl_mutex_destroy(&walk->mutex);
     free(walk->visited);
     free(walk);
 }
@@ -142,7 +142,7 @@ static void append_locked(dl_walk *walk, dl_chunk *chunk) {
 bool dl_walk_add(dl_walk *walk, const char *const *paths, size_t count, size_t *taken) {
     bool room = true;
     *taken = 0;
-    (void)pthread_mutex_lock(&walk->mutex);
+    dl_mutex_lock(&walk->mutex);
     while (*taken < count && room) {
         room = walk->waiting_paths < WAITING_PATHS;
         dl_chunk *chunk = room ? chunk_new(NULL) : NULL;
@@ -156,23 +156,23 @@ bool dl_walk_add(dl_walk *walk, const char *const *paths, size_t count, size_t *
         walk->waiting_paths += chunk->count;
         append_locked(walk, chunk);
     }
-    (void)pthread_cond_broadcast(&walk->changed);
-    (void)pthread_mutex_unlock(&walk->mutex);
+    dl_condition_wake_all(&walk->changed);
+    dl_mutex_unlock(&walk->mutex);
     return *taken == count;
 }
 
 void dl_walk_close(dl_walk *walk) {
-    (void)pthread_mutex_lock(&walk->mutex);
+    dl_mutex_lock(&walk->mutex);
     walk->closed = true;
-    (void)pthread_cond_broadcast(&walk->changed);
-    (void)pthread_mutex_unlock(&walk->mutex);
+    dl_condition_wake_all(&walk->changed);
+    dl_mutex_unlock(&walk->mutex);
 }
 
 void dl_walk_stop(dl_walk *walk) {
-    (void)pthread_mutex_lock(&walk->mutex);
+    dl_mutex_lock(&walk->mutex);
     walk->stopped = true;
-    (void)pthread_cond_broadcast(&walk->changed);
-    (void)pthread_mutex_unlock(&walk->mutex);
+    dl_condition_wake_all(&walk->changed);
+    dl_mutex_unlock(&walk->mutex);
 }
 
 /* --- listing -----------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ static dl_status visit(dl_walk *walk, const dl_directory *directory, bool *first
     if (dl_file_stat(dl_directory_descriptor(directory), ".", true, &info, NULL) != DL_OK)
         return DL_OK; /* listing it will tell what is wrong */
     dl_status status = DL_OK;
-    (void)pthread_mutex_lock(&walk->mutex);
+    dl_mutex_lock(&walk->mutex);
     if (walk->visited_count * 2 >= walk->visited_capacity) status = grow_visited_locked(walk);
     if (status == DL_OK) {
         size_t at = visited_slot(walk->visited, walk->visited_capacity, info.inode, info.device);
@@ -301,7 +301,7 @@ static dl_status visit(dl_walk *walk, const dl_directory *directory, bool *first
             walk->visited_count++;
         }
     }
-    (void)pthread_mutex_unlock(&walk->mutex);
+    dl_mutex_unlock(&walk->mutex);
     return status;
 }
 
@@ -358,7 +358,7 @@ static void file_listing_locked(dl_walk *walk, cursor *from, listing *found) {
 dl_status dl_walk_take(dl_walk *walk, dl_chunk **chunk) {
     dl_status status = DL_OK;
     *chunk = NULL;
-    (void)pthread_mutex_lock(&walk->mutex);
+    dl_mutex_lock(&walk->mutex);
     while (!walk->stopped && status == DL_OK) {
         if (walk->first) {
             dl_chunk *taken = walk->first;
@@ -373,37 +373,37 @@ dl_status dl_walk_take(dl_walk *walk, dl_chunk **chunk) {
             cursor *from = walk->cursors;
             walk->cursors = from->next;
             walk->busy++;
-            (void)pthread_mutex_unlock(&walk->mutex);
+            dl_mutex_unlock(&walk->mutex);
             listing found = {0};
             status = list(walk, from, &found);
-            (void)pthread_mutex_lock(&walk->mutex);
+            dl_mutex_lock(&walk->mutex);
             file_listing_locked(walk, from, &found);
             walk->busy--;
-            (void)pthread_cond_broadcast(&walk->changed);
+            dl_condition_wake_all(&walk->changed);
             continue;
         }
         if (walk->closed && walk->busy == 0) break;
-        (void)pthread_cond_wait(&walk->changed, &walk->mutex);
+        dl_condition_wait(&walk->changed, &walk->mutex);
     }
-    (void)pthread_mutex_unlock(&walk->mutex);
+    dl_mutex_unlock(&walk->mutex);
     return status;
 }
 
 void dl_walk_done(dl_walk *walk, dl_chunk *chunk) {
     chunk_free(chunk);
-    (void)pthread_mutex_lock(&walk->mutex);
+    dl_mutex_lock(&walk->mutex);
     walk->busy--;
-    if (walk->busy == 0) (void)pthread_cond_broadcast(&walk->changed);
-    (void)pthread_mutex_unlock(&walk->mutex);
+    if (walk->busy == 0) dl_condition_wake_all(&walk->changed);
+    dl_mutex_unlock(&walk->mutex);
 }
 
 dl_status dl_walk_enter(dl_walk *walk, const char *path) {
     cursor *made = cursor_new("", path, true);
     if (!made) return DL_ERR_MEMORY;
-    (void)pthread_mutex_lock(&walk->mutex);
+    dl_mutex_lock(&walk->mutex);
     made->next = walk->cursors;
     walk->cursors = made;
-    (void)pthread_cond_broadcast(&walk->changed);
-    (void)pthread_mutex_unlock(&walk->mutex);
+    dl_condition_wake_all(&walk->changed);
+    dl_mutex_unlock(&walk->mutex);
     return DL_OK;
 }

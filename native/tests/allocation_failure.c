@@ -11,7 +11,7 @@ enum {
     REQUEST_SEQUENCE = 0x00400275,
     STEP_ID = 0x00400009,
     COMMENT = 0x00104000,
-    LONG = 100000,
+    LONG_VALUE = 100000,
     FILES = 24,
     ERROR_TEXT = 9
 };
@@ -65,9 +65,9 @@ static void check_table_quietly(const dl_table *table) {
  */
 
 static void build(writer *w) {
-    char *text = malloc(LONG);
+    char *text = malloc(LONG_VALUE);
     CHECK(text);
-    memset(text, 'x', LONG);
+    memset(text, 'x', LONG_VALUE);
     w->syntax = IMPLICIT;
     put_part10(w, UID_IMPLICIT);
     put_text(w, DL_TAG_CHARSET, "CS", "\\ISO 2022 IR 87");
@@ -75,7 +75,7 @@ static void build(writer *w) {
     put_text(w, 0x00090010, "LO", "ACME");
     put_text(w, 0x00091001, "LO", "private ");
     put_text(w, 0x00100010, "PN", "\x1B$B;3ED\x1B(B^ ");
-    put_value(w, COMMENT, "LT", text, LONG); /* longer than the window */
+    put_value(w, COMMENT, "LT", text, LONG_VALUE); /* longer than the window */
     put_us(w, 0x00280010, "US", 512);
     opened items = put_sequence(w, REQUEST_SEQUENCE, true);
     for (int i = 0; i < 40; i++) {

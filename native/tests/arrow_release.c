@@ -125,7 +125,7 @@ static void released_by_threads(void) {
         tasks[COLUMNS].array = &array;
         for (int i = 0; i <= COLUMNS; i++)
             CHECK(dl_thread_start(&threads[i], release_in_thread, &tasks[i], &error) == DL_OK);
-        for (int i = 0; i <= COLUMNS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+        for (int i = 0; i <= COLUMNS; i++) dl_thread_join(threads[i]);
         CHECK(o.releases == 1);
     }
 }

@@ -10,14 +10,19 @@ enum { FILES = 40, TAKERS = 16, ROUNDS = 400 };
 
 typedef struct shared {
     dl_scan *scan;
-    pthread_barrier_t together;
+    dl_mutex mutex;
+    dl_condition together;
+    int missing;                   /* takers that are not there yet */
     atomic_int rows, handed_after; /* rows; tables that came after somebody was told the end */
     atomic_bool ended;
 } shared;
 
 static void *take(void *argument) {
     shared *s = argument;
-    (void)pthread_barrier_wait(&s->together);
+    dl_mutex_lock(&s->mutex);
+    if (--s->missing == 0) dl_condition_wake_all(&s->together);
+    while (s->missing) dl_condition_wait(&s->together, &s->mutex);
+    dl_mutex_unlock(&s->mutex);
     for (bool finished = false; !finished;) {
         dl_table *table;
         dl_error error;
@@ -42,7 +47,7 @@ int main(void) {
     dl_plan *plan = dl_plan_new();
     CHECK(plan);
     for (int round = 0; round < ROUNDS; round++) {
-        shared s = {0};
+        shared s = {.missing = TAKERS};
         dl_thread threads[TAKERS];
         dl_error error;
         size_t taken;
@@ -51,13 +56,14 @@ int main(void) {
         s.scan = dl_scan_new(plan, &options, &error);
         CHECK(s.scan && dl_scan_add(s.scan, &root, 1, &taken));
         dl_scan_close(s.scan);
-        CHECK(pthread_barrier_init(&s.together, NULL, TAKERS) == 0);
+        CHECK(dl_mutex_init(&s.mutex) && dl_condition_init(&s.together));
         for (int i = 0; i < TAKERS; i++)
             CHECK(dl_thread_start(&threads[i], take, &s, &error) == DL_OK);
-        for (int i = 0; i < TAKERS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+        for (int i = 0; i < TAKERS; i++) dl_thread_join(threads[i]);
         CHECK_CASE(s.rows == FILES, "%d rows in round %d", s.rows, round);
         CHECK_CASE(s.handed_after == 0, "round %d", round);
-        (void)pthread_barrier_destroy(&s.together);
+        dl_condition_destroy(&s.together);
+        dl_mutex_destroy(&s.mutex);
         dl_scan_free(s.scan);
     }
     dl_plan_free(plan);

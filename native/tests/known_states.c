@@ -113,7 +113,7 @@ static void many_threads(void) {
         CHECK(dl_thread_start(&threads[k], run, &tasks[k], &error) == DL_OK);
     }
     for (int k = 0; k < THREADS; k++) {
-        CHECK(pthread_join(threads[k], NULL) == 0);
+        dl_thread_join(threads[k]);
         CHECK(tasks[k].unchanged == FILES - FILES / 5);
     }
     for (int i = 0; i < FILES; i++)

@@ -1,9 +1,7 @@
 /* A part of a message goes where it is to go, no more of it than is allowed, and when it cannot go
  * there the messages after it still come; a connection that fails or is late is told. */
 #define _XOPEN_SOURCE 700
-#include <fcntl.h>
-#include <unistd.h>
-
+#include "temporary.h"
 #include "wires.h"
 
 enum { MOST = 1 << 16 };
@@ -71,16 +69,20 @@ static void limits(void) {
 
 static void check_file(int descriptor, const char *text) {
     char found[64] = "";
-    CHECK(pread(descriptor, found, sizeof found - 1, 0) == (ssize_t)strlen(text));
-    CHECK(strcmp(found, text) == 0);
+    dl_source source;
+    size_t size = 0;
+    dl_error error;
+    dl_source_descriptor(&source, descriptor);
+    CHECK(source.read_at(source.context, 0, found, sizeof found - 1, &size, &error) == DL_OK);
+    CHECK(size == strlen(text) && strcmp(found, text) == 0);
 }
 
 /* To a file, from where it stands; a descriptor that cannot be written costs no message. */
 static void descriptors(void) {
     dl_bytes stream = two_messages();
-    char name[] = "/tmp/dicomloom-part-XXXXXX";
-    int file = mkstemp(name), read_only = open(name, O_RDONLY), full = open("/dev/full", O_WRONLY);
-    CHECK(file >= 0 && read_only >= 0 && unlink(name) == 0 && write(file, "head ", 5) == 5);
+    int file = temporary_file(), read_only = open_device(NULL_DEVICE, false);
+    int full = open_device("/dev/full", true);
+    CHECK(read_only >= 0 && dl_descriptor_write(file, "head ", 5) == 0);
     const struct {
         int descriptor, before, os_error;
     } cases[] = {{file, 0, 0},
@@ -102,9 +104,9 @@ static void descriptors(void) {
         check_next(&receiver);
     }
     check_file(file, "head 0123456789abcdefghij");
-    (void)close(file);
-    (void)close(read_only);
-    (void)close(full);
+    close_descriptor(file);
+    close_descriptor(read_only);
+    if (full >= 0) close_descriptor(full);
     dl_bytes_free(&stream);
 }
 

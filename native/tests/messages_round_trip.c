@@ -1,8 +1,7 @@
 /* A message that is sent is the message that is received, in PDUs no larger than the peer takes;
  * and a wire or a file that fails in the middle is told. */
 #define _XOPEN_SOURCE 700
-#include <unistd.h>
-
+#include "temporary.h"
 #include "wires.h"
 
 enum { CAPACITY = DL_SENDER_LEAST, LARGEST = 3 * CAPACITY };
@@ -17,10 +16,8 @@ typedef struct route {
 } route;
 
 static int file_of(const uint8_t *data, size_t size) {
-    char name[] = "/tmp/dicomloom-data-XXXXXX";
-    int descriptor = mkstemp(name);
-    CHECK(descriptor >= 0 && unlink(name) == 0);
-    CHECK(write(descriptor, data, size) == (ssize_t)size);
+    int descriptor = temporary_file();
+    CHECK(dl_descriptor_write(descriptor, data, size) == 0);
     return descriptor;
 }
 
@@ -60,7 +57,7 @@ static void round_trip(size_t command_size, size_t size, route r) {
     CHECK(m.status == DL_OK && m.arrival == DL_ARRIVED_END);
     size_t next = check_sent(t.taken.data, 0, bytes + 1, command_size, DL_FRAGMENT_COMMAND, r.most);
     CHECK(check_sent(t.taken.data, next, bytes + 100, size, 0, r.most) == m.count);
-    if (r.from_file) (void)close(descriptor);
+    if (r.from_file) close_descriptor(descriptor);
     dl_bytes_free(&t.taken);
 }
 
@@ -129,7 +126,7 @@ static void unreadable(void) {
         dl_status status = dl_send_message(&wire, &message, outgoing, CAPACITY, 10, &error);
         CHECK(status == (message.size <= 100 ? DL_OK : DL_ERR_TRUNCATED));
     }
-    (void)close(message.descriptor);
+    close_descriptor(message.descriptor);
     CHECK(dl_send_message(&wire, &message, outgoing, CAPACITY, 10, &error) == DL_ERR_TRUNCATED);
     CHECK(strstr(error.message, "cannot read the file: "));
     CHECK(dl_send_message(&wire, &message, outgoing, CAPACITY, 10, NULL) == DL_ERR_TRUNCATED);

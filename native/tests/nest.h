@@ -25,6 +25,12 @@ static inline void put_nest(writer *w, kind how, int depth) {
 }
 
 static inline void run_on_small_stack(void *(*run)(void *), void *argument) {
+#if defined(_WIN32) /* a thread there has no stack smaller than dl_thread_start gives */
+    dl_thread thread;
+    dl_error error;
+    CHECK(dl_thread_start(&thread, run, argument, &error) == DL_OK);
+    dl_thread_join(thread);
+#else
     pthread_attr_t attributes;
     pthread_t thread;
     CHECK(pthread_attr_init(&attributes) == 0);
@@ -32,6 +38,7 @@ static inline void run_on_small_stack(void *(*run)(void *), void *argument) {
     CHECK(pthread_create(&thread, &attributes, run, argument) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
     (void)pthread_attr_destroy(&attributes);
+#endif
 }
 
 #endif

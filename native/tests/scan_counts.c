@@ -224,7 +224,7 @@ static void two_at_once(const tree *t, const dl_plan *plan) {
         CHECK(dl_thread_start(&threads[i], take_in_thread, &tasks[i], &error) == DL_OK);
     }
     for (int i = 0; i < 2; i++) {
-        CHECK(pthread_join(threads[i], NULL) == 0);
+        dl_thread_join(threads[i]);
         for (int k = 0; k < FILES; k++) CHECK(tasks[i].found.seen[k] == 1);
         dl_scan_free(tasks[i].scan);
     }
@@ -249,7 +249,7 @@ static void stopped_by_another_thread(const tree *t, const dl_plan *plan) {
         CHECK(dl_thread_start(&thread, stop_in_thread, &k, &error) == DL_OK);
         dl_scan_close(k.scan);
         take_tables(k.scan, &k.found, INT32_MAX);
-        CHECK(pthread_join(thread, NULL) == 0);
+        dl_thread_join(thread);
         for (int i = 0; i < FILES; i++) CHECK(k.found.seen[i] <= 1);
         dl_scan_free(k.scan);
     }

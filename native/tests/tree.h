@@ -3,6 +3,9 @@
 #define DICOMLOOM_TESTS_TREE_H
 
 /* The including program defines _XOPEN_SOURCE 700 before its first header. */
+#if defined(_WIN32)
+#include "tree_windows.h"
+#else
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -71,4 +74,5 @@ static inline void tree_remove(const tree *t) {
     CHECK(rmdir(t->root) == 0);
 }
 
+#endif
 #endif

@@ -12,6 +12,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
 from dicomloom.errors import ReadError, WriteError
+from dicomloom.system import (
+    AT_ONCE,
+    BYTES,
+    keep_mode,
+    read_into,
+    sync_folder,
+    write_pieces,
+    written_back,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -53,15 +62,6 @@ def writing(path: str) -> contextlib.AbstractContextManager[None]:
     return _Writing(path)
 
 
-def sync_folder(folder: str) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 _PAGE = 4096
 # copy_file_range: not between these two files, or not at all.
 _NOT_BETWEEN = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
@@ -71,7 +71,6 @@ class EagerFile(io.FileIO):
     """A file that is sent to the disk while it is being written, so that fsync has little to do."""
 
     _STEP = 4 << 20
-    _PIECES = 1024  # IOV_MAX of Linux
     _BUFFER = 256 << 10
 
     def __init__(self, descriptor: int) -> None:
@@ -89,7 +88,7 @@ class EagerFile(io.FileIO):
         views = [memoryview(piece).cast("B") for piece in pieces]
         total = 0
         while views:
-            count = os.writev(self.fileno(), views[: self._PIECES])
+            count = write_pieces(self.fileno(), views)
             self._count(count)
             total += count
             while views and count >= len(views[0]):
@@ -121,7 +120,7 @@ class EagerFile(io.FileIO):
             at += count
         buffer = memoryview(bytearray(min(self._BUFFER, end - at)))
         while at < end:
-            count = os.preadv(descriptor, [buffer[: end - at]], at)
+            count = read_into(descriptor, buffer[: end - at], at)
             if count == 0:
                 break
             self.write_all([buffer[:count]])
@@ -130,10 +129,8 @@ class EagerFile(io.FileIO):
 
     def _count(self, count: int) -> None:
         self._written += count
-        if self._written - self._sent >= self._STEP and hasattr(os, "posix_fadvise"):
-            # Linux starts to write dirty pages that are said to be needed no more, and keeps them.
-            size = self._written - self._sent
-            os.posix_fadvise(self.fileno(), self._sent, size, os.POSIX_FADV_DONTNEED)
+        if self._written - self._sent >= self._STEP:
+            written_back(self.fileno(), self._sent, self._written - self._sent)
             self._sent = self._written
 
 
@@ -171,7 +168,7 @@ class Partial:
                 raise OSError(code, f"{os.strerror(code)}: only a regular file can be replaced")
             self._create(self._names(visible))
             if mode is not None:
-                os.fchmod(self.file.fileno(), stat.S_IMODE(mode))
+                keep_mode(self.file.fileno(), stat.S_IMODE(mode))
 
     @classmethod
     def within(cls, folder: str, path: str) -> Self:
@@ -193,7 +190,7 @@ class Partial:
 
     def _create(self, names: Iterator[str]) -> None:
         """Open a new file by the first name that is free."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | BYTES
         for name in names:
             with contextlib.suppress(FileExistsError):
                 descriptor, self.name = os.open(name, flags, 0o666), name
@@ -332,7 +329,7 @@ def open_regular(path: str) -> int:
     ReadError
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | BYTES | AT_ONCE)
     except OSError as error:
         raise unreadable(path, error) from error
     mode = os.fstat(descriptor).st_mode

@@ -5,11 +5,13 @@
 #ifndef DICOMLOOM_BASE_H
 #define DICOMLOOM_BASE_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,7 +19,11 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define DL_NODISCARD __attribute__((warn_unused_result))
+#if defined(__MINGW32__) /* its "printf" is the C library's of Windows, which knows no %zu */
+#define DL_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#else
 #define DL_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#endif
 #define DL_LIKELY(x) __builtin_expect(!!(x), 1)
 #define DL_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #else
@@ -127,7 +133,7 @@ void dl_source_descriptor(dl_source *source, int descriptor);
 /* A connected socket that somebody else closes. Waiting is done in short steps, between which
  * `waiting` (NULL: nothing) may say by a status other than DL_OK that it is to end. */
 typedef struct dl_socket {
-    int descriptor;
+    intptr_t descriptor; /* a SOCKET of Windows does not fit an int */
     dl_status (*waiting)(void *context, dl_error *error);
     void *context;
 } dl_socket;
@@ -186,14 +192,38 @@ void dl_directory_close(dl_directory *directory);
 /* --- threads and time --------------------------------------------------------------------------
  */
 
+#if defined(_WIN32)
+typedef struct dl_mutex { /* an SRWLOCK: windows.h stays out of every other file */
+    void *state;
+} dl_mutex;
+typedef struct dl_condition { /* a CONDITION_VARIABLE */
+    void *state;
+} dl_condition;
+typedef void *dl_thread;
+#else
 typedef pthread_mutex_t dl_mutex;
 typedef pthread_cond_t dl_condition;
 typedef pthread_t dl_thread;
+#endif
+
+/* False when the system gives no more of them. */
+DL_NODISCARD bool dl_mutex_init(dl_mutex *mutex);
+void dl_mutex_destroy(dl_mutex *mutex);
+void dl_mutex_lock(dl_mutex *mutex);
+void dl_mutex_unlock(dl_mutex *mutex);
+
+DL_NODISCARD bool dl_condition_init(dl_condition *condition);
+void dl_condition_destroy(dl_condition *condition);
+/* The mutex is held before and after; it may return without having been woken. */
+void dl_condition_wait(dl_condition *condition, dl_mutex *mutex);
+/* Ends after `seconds` at the latest, however the wall clock is set; false when it was that. */
+bool dl_condition_wait_for(dl_condition *condition, dl_mutex *mutex, double seconds);
+void dl_condition_wake_all(dl_condition *condition);
 
 DL_NODISCARD dl_status dl_thread_start(dl_thread *thread, void *(*run)(void *), void *argument,
                                        dl_error *error);
-/* Waits on condition until signalled or until `seconds` have passed; true when signalled. */
-bool dl_condition_wait_for(dl_condition *condition, dl_mutex *mutex, double seconds);
+/* Waits for the thread's end. Once for each thread. */
+void dl_thread_join(dl_thread thread);
 /* Seconds on a clock that never goes backwards. */
 double dl_monotonic_seconds(void);
 /* How often the calling thread gave up the processor to wait; 0 where the system does not say. */

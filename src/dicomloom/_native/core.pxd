@@ -1,5 +1,5 @@
 # What Cython sees of native/include/dicomloom: only the names the .pyx files use.
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, intptr_t, uint8_t, uint32_t, uint64_t
 
 
 cdef extern from "stdbool.h" nogil:
@@ -54,7 +54,7 @@ cdef extern from "dicomloom/base.h" nogil:
 
 
     ctypedef struct dl_socket:
-        int descriptor
+        intptr_t descriptor
         dl_status (*waiting)(void *, dl_error *) noexcept nogil
         void *context
 

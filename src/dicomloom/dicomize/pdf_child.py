@@ -9,10 +9,11 @@ _LONGEST = 1024  # characters of a text
 
 
 def _limit(seconds: int, memory: int) -> None:
-    try:
-        import resource
-    except ImportError:  # no such limits here; the caller has one on time
+    # A program of its own: importing dicomloom, for its `system`, would come before the limits.
+    if sys.platform == "win32":  # no such limits here; the caller has one on time
         return
+    import resource
+
     for what, most in (
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_AS, memory),

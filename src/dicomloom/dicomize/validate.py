@@ -10,6 +10,7 @@ a time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from dicomloom.errors import MissingDependencyError
+from dicomloom.system import confine
 from dicomloom.tags import format_tag
 
 StrPath = str | os.PathLike[str]
@@ -279,17 +281,9 @@ def _run(command: list[str], timeout: float, memory: int) -> tuple[bytes, int, s
 
 def _confine(pid: int, memory: int) -> None:
     """Let a process take so much memory only, and leave no core file: where the system can."""
-    import resource
-
-    if not hasattr(resource, "prlimit"):
-        return
-    for what, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory)):
-        try:
-            hard = resource.prlimit(pid, what)[1]
-            most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            resource.prlimit(pid, what, (most, most))
-        except (ProcessLookupError, PermissionError):
-            return  # it has ended already; or the system forbids, and the time limit has to do
+    # It has ended already; or the system forbids, and the time limit has to do.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        confine(pid, memory=memory)
 
 
 def _own(path: str, kind: str, message: str) -> Finding:

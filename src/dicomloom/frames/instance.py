@@ -26,6 +26,7 @@ from dicomloom.frames.header import (
 )
 from dicomloom.frames.pixels import pixel_tag_of
 from dicomloom.frames.syntaxes import DEFLATED_LE, IMPLICIT_LE
+from dicomloom.system import write_at
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -353,7 +354,7 @@ class Instance:
             for chunk in head():
                 view = memoryview(chunk).cast("B")
                 while view:
-                    count = os.pwrite(old.file.fileno(), view, at)
+                    count = write_at(old.file.fileno(), view, at)
                     at += count
                     view = view[count:]
             return

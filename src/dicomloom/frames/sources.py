@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from dicomloom.errors import TruncatedError
 from dicomloom.files import open_regular, unreadable
 from dicomloom.inflate import LONGEST, InflatedReader
+from dicomloom.system import read_at, read_into
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -78,7 +79,7 @@ class Source:
 
 
 class FileSource(Source):
-    """A file, read with pread."""
+    """A file, of which many threads may read at once."""
 
     def __init__(self, path: StrPath) -> None:
         self.path = os.fspath(path)
@@ -89,9 +90,9 @@ class FileSource(Source):
         """Return up to `size` bytes at `offset`."""
         size = self._backed(offset, size)
         try:
-            data = os.pread(self._descriptor, size, offset)
+            data = read_at(self._descriptor, size, offset)
             while size > _UNASKED and 0 < len(data) < size:  # more than 2 GiB
-                more = os.pread(self._descriptor, size - len(data), offset + len(data))
+                more = read_at(self._descriptor, size - len(data), offset + len(data))
                 if not more:
                     break
                 data += more
@@ -103,9 +104,9 @@ class FileSource(Source):
         """Fill `into` with the bytes at `offset`."""
         size = into.nbytes
         try:
-            done = os.preadv(self._descriptor, (into,), offset)
+            done = read_into(self._descriptor, into, offset)
             while done < size:  # a signal, or more than 2 GiB
-                got = os.preadv(self._descriptor, (into.cast("B")[done:],), offset + done)
+                got = read_into(self._descriptor, into.cast("B")[done:], offset + done)
                 if got == 0:
                     raise self.cut(offset, size, done)
                 done += got

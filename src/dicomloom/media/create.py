@@ -7,13 +7,14 @@ import shutil
 from typing import TYPE_CHECKING
 
 from dicomloom.errors import NotDicomError, ReadError, TruncatedError, WriteError
-from dicomloom.files import EagerFile, Replacing, sync_folder, writing
+from dicomloom.files import EagerFile, Replacing, writing
 from dicomloom.media.build import Builder
 from dicomloom.media.collect import Collection
 from dicomloom.media.encode import directory
 from dicomloom.media.findings import Finding
 from dicomloom.media.names import is_file_set_id
 from dicomloom.media.records import PROFILES
+from dicomloom.system import BYTES, sync_folder
 
 if TYPE_CHECKING:
     from dicomloom.codecs.isolation import Isolation
@@ -43,7 +44,7 @@ def _copy(source: str, target: str, told: str) -> None:
     with file, writing(told):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         size = os.fstat(file.fileno()).st_size
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BYTES
         with EagerFile(os.open(target, flags, 0o666)) as copy:
             if copy.copy(file.fileno(), 0, size) < size:
                 raise TruncatedError("the file became shorter while it was copied", path=source)

@@ -18,6 +18,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from dicomloom.errors import LimitError
 from dicomloom.network import command as commands
 from dicomloom.network.command import Command
+from dicomloom.system import read_at
 
 # Bytes of a PDU with one fragment that are not of the message (PS3.8 9.3.5.1).
 OVERHEAD = 6
@@ -204,7 +205,7 @@ def _read(stretch: Stretch) -> bytes:
     data = bytearray()
     # The system gives less than 2 GiB at a time.
     while (at := stretch.start + len(data)) < stretch.end:
-        some = os.pread(stretch.descriptor, stretch.end - at, at)
+        some = read_at(stretch.descriptor, stretch.end - at, at)
         if not some:
             raise OSError("the file has become shorter")
         data += some

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import select
 import socket
 import ssl
 import time
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 
 from dicomloom.errors import NodeError, TLSError
 from dicomloom.network.node import Node
+from dicomloom.system import ready
 
 # RFC 9325 4.2 for TLS 1.2: forward secrecy and authenticated encryption. TLS 1.3 has nothing else.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -242,18 +242,16 @@ def accept(connection: socket.socket, context: ssl.SSLContext, seconds: float) -
     wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
     try:
         wrapped.settimeout(0)
-        poll = select.poll()
-        poll.register(wrapped, select.POLLIN)
         while True:
             try:
                 wrapped.do_handshake()
                 return wrapped
             except ssl.SSLWantReadError:
-                poll.modify(wrapped, select.POLLIN)
+                to_write = False
             except ssl.SSLWantWriteError:
-                poll.modify(wrapped, select.POLLOUT)
+                to_write = True
             left = end - time.monotonic()
-            if left <= 0 or not poll.poll(1000 * left):
+            if left <= 0 or not ready([wrapped.fileno()], left, to_write=to_write):
                 raise TimeoutError("the peer did not complete the TLS handshake")
     except BaseException:
         wrapped.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import select
 import socket
 import ssl
 import threading
@@ -21,6 +20,7 @@ from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocke
 from dicomloom.errors import ConnectionFailed, NetworkError, ProtocolError, TimeoutExpired
 from dicomloom.network import tls, words
 from dicomloom.network.node import Node
+from dicomloom.system import ready
 
 _LOGGER = logging.getLogger("dicomloom.network")
 # PS3.8 9.3.1: what a PDU begins with.
@@ -236,13 +236,11 @@ class Wire(AssociationSocket):
             return True
         if isinstance(connection, ssl.SSLSocket):
             return self._ready_tls(connection)
-        poll = select.poll()  # select.select ends at descriptor 1023
         try:
-            poll.register(connection, select.POLLIN)
+            return bool(ready([connection.fileno()], 0))
         except (OSError, ValueError):
             self.event_queue.put("Evt17")  # closed
             return False
-        return bool(poll.poll(0))
 
     def _ready_tls(self, connection: ssl.SSLSocket) -> bool:
         # What arrived may be TLS's own, a session ticket say, with no byte for us: whoever then

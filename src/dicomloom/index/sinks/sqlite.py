@@ -16,10 +16,11 @@ from collections.abc import Iterator
 
 from dicomloom._native.scan import Known
 from dicomloom.errors import WriteError
-from dicomloom.files import sync_folder, writing
+from dicomloom.files import writing
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Sink, State, check_columns
+from dicomloom.system import sync_folder
 
 _TYPES = {"text": "TEXT", "int64": "INTEGER", "float64": "REAL", "date32": "TEXT"}
 

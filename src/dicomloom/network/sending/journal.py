@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom.errors import CorruptError, ReadError
 from dicomloom.files import writing
+from dicomloom.system import BYTES
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,7 +42,7 @@ class Journal:
         self._known: set[int] = set()
         whole = self._load()
         with writing(path):
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | BYTES, 0o666)
             if whole is not None:
                 os.ftruncate(self._descriptor, whole)
 

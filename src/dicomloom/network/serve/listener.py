@@ -6,7 +6,6 @@ import contextlib
 import errno
 import ipaddress
 import logging
-import select
 import socket
 import ssl
 import threading
@@ -19,6 +18,7 @@ from dicomloom.errors import ConnectionFailed
 from dicomloom.network.node import CALLING_AE_TITLE, MAX_PDU, Node, check_ae_title
 from dicomloom.network.serve.acceptor import Acceptor
 from dicomloom.network.serve.services import Service
+from dicomloom.system import ready
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 # Connections that have not asked for an association; the oldest has to go for one more.
@@ -154,14 +154,11 @@ class Listener:
             return len(self._admitted)
 
     def _accept_all(self) -> None:
-        # select.select ends at descriptor 1023.
-        poll = select.poll()
         by_number = {one.fileno(): one for one in self._sockets}
-        for number in (*by_number, self._woken.fileno()):
-            poll.register(number, select.POLLIN)
+        numbers = [*by_number, self._woken.fileno()]
         exhausted = False
         while not self._closing.is_set():
-            for number, _ in poll.poll():
+            for number in ready(numbers, None):
                 if number not in by_number:
                     continue
                 try:

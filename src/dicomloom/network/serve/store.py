@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +23,7 @@ from dicomloom.network.serve.services import (
     Request,
     Service,
 )
+from dicomloom.system import read_at
 
 # PS3.4 B.2.3, PS3.7 C.
 OUT_OF_RESOURCES, NOT_MATCHING = 0xA700, 0xA900
@@ -181,7 +182,7 @@ def _check(descriptor: int, sop_class: str, sop_instance: str) -> None:
         It is another object, or broken. One without these UIDs is taken as it is.
     """
     wanted = {"SOPClassUID": sop_class, "SOPInstanceUID": sop_instance}
-    beginning = os.pread(descriptor, _BEGINNING, 0)
+    beginning = read_at(descriptor, _BEGINNING, 0)
     try:
         found = read_tags(beginning, wanted)
     except DicomloomError as error:
@@ -194,5 +195,4 @@ def _check(descriptor: int, sop_class: str, sop_instance: str) -> None:
 
 
 def _free(folder: str) -> int:
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    return shutil.disk_usage(folder).free

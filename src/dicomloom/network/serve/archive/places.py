@@ -12,7 +12,6 @@ left is found without a walk, and it is beside ``objects``, so no scan of that m
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import itertools
 import logging
@@ -26,9 +25,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.errors import WriteError
-from dicomloom.files import EagerFile, Partial, sync_folder, writing
+from dicomloom.files import EagerFile, Partial, writing
 from dicomloom.network import words
 from dicomloom.network.serve.refusal import Refusal
+from dicomloom.system import lock_folder, sync_folder
 from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 if TYPE_CHECKING:
@@ -105,20 +105,19 @@ class Places:
         with writing(self.folder):
             os.makedirs(os.path.join(self.folder, OBJECTS), exist_ok=True)
             os.makedirs(self._incoming, exist_ok=True)
-            self._lock = os.open(self._incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                self._take()
+                self._lock = lock_folder(self._incoming)
+            except BlockingIOError as error:
+                message = "another server stores here: end it, or choose another folder"
+                raise WriteError(message, path=self.folder) from error
+            try:
+                self._tidy()
             except BaseException:
                 os.close(self._lock)
                 raise
 
-    def _take(self) -> None:
-        """Keep others out, and remove what was left when nobody was in."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = "another server stores here: end it, or choose another folder"
-            raise WriteError(message, path=self.folder) from error
+    def _tidy(self) -> None:
+        """Remove what was left when nobody was in."""
         left = [name for name in os.listdir(self._incoming) if name.endswith(".partial")]
         for name in left:
             os.unlink(os.path.join(self._incoming, name))

@@ -32,7 +32,7 @@ static dl_status wait_for(dl_socket *socket, short events, double deadline, dl_e
         double left = deadline - dl_monotonic_seconds();
         if (left <= 0) return dl_fail_os(error, ETIMEDOUT, NULL);
         double step = left < STEP_SECONDS ? left : STEP_SECONDS;
-        struct pollfd poll_for = {.fd = socket->descriptor, .events = events};
+        struct pollfd poll_for = {.fd = (int)socket->descriptor, .events = events};
         int ready = poll(&poll_for, 1, (int)(step * 1000) + 1);
         if (ready > 0) return DL_OK; /* errors and hang-ups, too: the call itself says what it is */
         if (ready < 0 && errno != EINTR) return dl_fail_os(error, errno, NULL);
@@ -50,7 +50,7 @@ dl_status dl_socket_receive(void *context, void *into, size_t room, double deadl
     dl_socket *socket = context;
     *count = 0;
     for (;;) {
-        ssize_t n = recv(socket->descriptor, into, room, MSG_DONTWAIT);
+        ssize_t n = recv((int)socket->descriptor, into, room, MSG_DONTWAIT);
         if (n >= 0) {
             *count = (size_t)n;
             return DL_OK;
@@ -58,7 +58,7 @@ dl_status dl_socket_receive(void *context, void *into, size_t room, double deadl
         int reason = errno;
         if (reason == EINTR) continue;
         if (!is_to_wait(reason)) return dl_fail_os(error, reason, NULL);
-        acknowledge(socket->descriptor);
+        acknowledge((int)socket->descriptor);
         dl_status status = wait_for(socket, POLLIN, deadline, error);
         if (status != DL_OK) return status;
     }
@@ -69,7 +69,7 @@ dl_status dl_socket_send(void *context, const void *data, size_t size, double de
     dl_socket *socket = context;
     *count = 0;
     for (;;) {
-        ssize_t n = send(socket->descriptor, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = send((int)socket->descriptor, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n >= 0) {
             *count = (size_t)n;
             return DL_OK;
@@ -80,18 +80,4 @@ dl_status dl_socket_send(void *context, const void *data, size_t size, double de
         dl_status status = wait_for(socket, POLLOUT, deadline, error);
         if (status != DL_OK) return status;
     }
-}
-
-int dl_descriptor_write(int descriptor, const void *data, size_t size) {
-    const uint8_t *next = data;
-    while (size) {
-        ssize_t n = write(descriptor, next, size);
-        if (n < 0) {
-            if (errno == EINTR) continue;
-            return errno;
-        }
-        next += n;
-        size -= (size_t)n;
-    }
-    return 0;
 }

@@ -1,0 +1,3 @@
+from typing_extensions import Buffer
+
+def read_into(descriptor: int, into: Buffer, offset: int) -> int: ...
