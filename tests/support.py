@@ -138,6 +138,11 @@ def readable(corpus: Path) -> list[str]:
     ]
 
 
+def long_run() -> bool:
+    """Whether the long runs are wanted (docs/reliability.md), which take hours."""
+    return os.environ.get("DICOMLOOM_LONG") == "1"
+
+
 def element(
     tag: int,
     vr: str | None,
