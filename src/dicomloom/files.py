@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from dicomloom.errors import WriteError
+from dicomloom.errors import DicomloomError, ReadError, WriteError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -44,7 +44,7 @@ class _Writing:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, OSError) and not isinstance(error, WriteError | BrokenPipeError):
+        if isinstance(error, OSError) and not isinstance(error, DicomloomError | BrokenPipeError):
             raise write_error(self._path, error) from error
 
 
@@ -53,16 +53,78 @@ def writing(path: str) -> contextlib.AbstractContextManager[None]:
     return _Writing(path)
 
 
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn an OSError met in a block into a ReadError of a file."""
+    try:
+        yield
+    except DicomloomError:
+        raise
+    except OSError as error:
+        made = ReadError(f"cannot read: {error.strerror or error}", path=path)
+        made.errno, made.filename = error.errno, path
+        raise made from error
+
+
+# A folder that may be written and not read, and file systems that sync no folders: what is named
+# there is as safe as it can be, and PostgreSQL takes it for that, too.
+_NOT_OPENED = (errno.EACCES, errno.EPERM)
+_NOT_SYNCED = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
 def sync_folder(folder: str) -> None:
     """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in _NOT_OPENED:
+            raise
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
     finally:
         os.close(descriptor)
 
 
+def make_folders(folder: str, *, sync: bool = True) -> None:
+    """Make a folder and those above it, where they are missing, so that they survive a power cut.
+
+    Parameters
+    ----------
+    folder : str
+    sync : bool
+        Bring their names to the disk.
+    """
+    missing = []
+    above = os.path.abspath(folder)
+    while not os.path.isdir(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    os.makedirs(folder, exist_ok=True)
+    if sync:
+        for one in reversed(missing):
+            sync_folder(os.path.dirname(one))
+
+
+def lock(descriptor: int) -> bool:
+    """Take an open file for this process until it is closed; False where another process has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, which lets nobody rename or remove what is open
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 _PAGE = 4096
+# A file system without hard links, or a file that can have no more of them.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # copy_file_range: not between these two files, or not at all.
 _NOT_BETWEEN = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
@@ -165,13 +227,15 @@ class Partial:
         self._target = os.path.realpath(self.path)
         self._folder = os.path.dirname(self._target)
         with writing(self.path):
-            mode = mode_of(self._target)
-            if mode is not None and not stat.S_ISREG(mode):
-                code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-                raise OSError(code, f"{os.strerror(code)}: only a regular file can be replaced")
+            mode = replaced_mode(self._target)
             self._create(self._names(visible))
-            if mode is not None:
-                os.fchmod(self.file.fileno(), stat.S_IMODE(mode))
+            try:
+                if mode is not None:
+                    os.fchmod(self.file.fileno(), mode)
+            except BaseException:
+                # Whoever keeps the error keeps this object with it, and so the file.
+                self.discard()
+                raise
 
     @classmethod
     def within(cls, folder: str, path: str) -> Self:
@@ -227,6 +291,41 @@ class Partial:
             self.name = ""
             sync_folder(self._folder)
 
+    def place_new(self) -> bool:
+        """Give the sealed file its final name, unless something has that name already.
+
+        Returns
+        -------
+        bool
+            Whether that was done: False where another was faster. A link of that name is something.
+        """
+        with writing(self.path):
+            try:
+                os.link(self.name, self.path)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                return self._claim()
+            sync_folder(self._folder)
+        return True
+
+    def _claim(self) -> bool:
+        """Take the name by an empty file, which nobody else can, and replace that."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            os.close(os.open(self.path, flags, 0o666))
+        except FileExistsError:
+            return False
+        try:
+            self.place()
+        except BaseException:
+            if self.name:
+                os.unlink(self.path)
+            raise
+        return True
+
     def discard(self) -> None:
         """Remove it, unless it is in its place; a forked child leaves it to its parent."""
         # After a failed write, what follows may fail too: the first failure is the one to tell.
@@ -241,6 +340,23 @@ class Partial:
         # An interrupt may come before anybody holds what was made.
         if self.name:
             self.discard()
+
+
+def replaced_mode(path: str) -> int | None:
+    """Return the permissions of what is to be replaced, None where there is nothing.
+
+    Raises
+    ------
+    OSError
+        It is no regular file.
+    """
+    mode = mode_of(path)
+    if mode is None:
+        return None
+    if not stat.S_ISREG(mode):
+        code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(code, f"{os.strerror(code)}: only a regular file can be replaced")
+    return stat.S_IMODE(mode)
 
 
 def mode_of(path: str) -> int | None:
