@@ -203,8 +203,10 @@ def save(contents: Contents, target: StrPath, path: StrPath, *, overwrite: bool)
             with writing(name):
                 partial.file.write_all([chunk])
         partial.seal()
-        if overwrite or not _link(partial, name):
+        if overwrite:
             partial.place()
+        elif not partial.place_new():
+            raise _exists(name)
     finally:
         partial.discard()
     return name
@@ -218,17 +220,6 @@ _KNOWN = frozenset(
 
 def _exists(name: str) -> WriteError:
     return WriteError("cannot write: the file exists, and was not to be replaced", path=name)
-
-
-def _link(partial: Partial, name: str) -> bool:
-    """Give a file its name unless another has taken it meanwhile; False where links are not."""
-    try:
-        os.link(partial.name, name)
-    except FileExistsError:
-        raise _exists(name) from None
-    except OSError:  # this file system has no links: the caller replaces, having looked before
-        return False
-    return True
 
 
 # --- what is inside ---

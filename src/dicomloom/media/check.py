@@ -146,12 +146,18 @@ def extract(path: StrPath, folder: StrPath, wanted: dict[str, str]) -> tuple[int
 
 def _copy(source: int, target: str) -> None:
     if os.path.lexists(target):
-        raise WriteError("there is a file of that name: extract to another folder", path=target)
+        raise _exists(target)
     partial = Partial(target)
     try:
         with writing(target):
             partial.file.copy(source, 0, os.fstat(source).st_size)
         partial.seal()
-        partial.place()
+        if not partial.place_new():
+            raise _exists(target)
     finally:
         partial.discard()
+
+
+def _exists(target: str) -> WriteError:
+    message = "there is a file of that name: extract to another folder"
+    return WriteError(message, path=target)
