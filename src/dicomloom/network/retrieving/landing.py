@@ -15,8 +15,14 @@ from collections import deque
 from collections.abc import Mapping
 
 from dicomloom.errors import DicomloomError
-from dicomloom.files import writing
-from dicomloom.network.serve.archive.places import Incoming, Stored, checked_head, put
+from dicomloom.files import make_folders, sync_folder, writing
+from dicomloom.network.serve.archive.places import (
+    Incoming,
+    Stored,
+    checked_head,
+    put,
+    sync_kept,
+)
 from dicomloom.tags import parse_tag
 
 LAYOUT = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
@@ -167,7 +173,7 @@ class Folder:
         self._layout, self._existing, self.sync = layout, existing, sync
         self._naming = threading.Lock()
         with writing(self.folder):
-            os.makedirs(self.folder, exist_ok=True)
+            make_folders(self.folder, sync=sync)
 
     def open(
         self,
@@ -207,12 +213,16 @@ class Folder:
                 return Stored(path, "new")
         if self._existing == "replace":
             os.replace(name, path)
+            if self.sync:
+                sync_folder(os.path.dirname(path))
             return Stored(path, "replaced")
         if self._existing == "version":
             stem, ending = _apart(path)
             for number in itertools.count(1):
                 if self._put(name, version := f"{stem}-{number}{ending}"):
                     return Stored(version, "version")
+        if self.sync:
+            sync_kept(path)
         return Stored(path, "kept")
 
     def _put(self, name: str, path: str) -> bool:
