@@ -92,6 +92,7 @@ class Driver:
         return {
             "code": -1 if status < 0 else os.waitstatus_to_exitcode(status),
             "hang": status == -1,
+            "codes": self.job.codes,
             "states": {name: self._state(name) for name in self.job.checks},
             "left": self._left(),
             "said": self._said.read_text("utf-8", "replace"),
@@ -137,7 +138,7 @@ class Driver:
         told = []
         for fault in plan:
             result = self.attempt(fault)
-            if fault.get("again"):
+            if fault.get("again") and self.job.again:
                 result["again"] = self.attempt({}, prepared=True)
             told.append(result)
         return told

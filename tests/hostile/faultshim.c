@@ -51,7 +51,7 @@ long fault_seen(void) { return fault.seen; }
 
 static int below(const char *path) {
     size_t size = strlen(fault.folder);
-    return strncmp(path, fault.folder, size) == 0;
+    return strncmp(path, fault.folder, size) == 0 && strncmp(path + size, "/READ", 5) != 0;
 }
 
 static const char *path_of(int folder, const char *name, char *room) {

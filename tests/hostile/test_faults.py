@@ -92,123 +92,125 @@ def victim(request, shim, tmp_path_factory):
 
 
 def chosen(count, most):
-    """Some of the numbers from 1 to count, the last always: that is where things are put in place."""
+    """Some numbers from 1 to count; the last always: that is where things are put in place."""
     if count <= most:
         return list(range(1, count + 1))
     return sorted({count, *random.Random(7).sample(range(1, count + 1), most - 1)})
 
 
-def placed(result, fault):
-    """Whether something had its final name before the fault came."""
-    before = [made for made in result["calls"] if made[0] in PLACING or made[0] == "create"]
-    return len(before) > (fault["calls"] in PLACING)
+def is_well(result):
+    return (
+        result["code"] in result["codes"]
+        and set(result["states"].values()) == {"new"}
+        and not result["left"]
+    )
 
 
-def whole(result):
+def is_whole(result):
     """Each file is the old one, the new one, or was never there."""
-    for name, state in result["states"].items():
-        assert state in ("old", "new", "none"), (name, state, result["said"])
+    return set(result["states"].values()) <= {"old", "new", "none"}
 
 
-def all_is_well(result, codes=()):
-    assert result["code"] in (0, *codes), result["said"]
-    assert set(result["states"].values()) == {"new"}, result["states"]
-    assert not result["left"]
+def is_told(result, call):
+    """It ended by itself, by a code and a message that says which file."""
+    if result["code"] in result["codes"]:
+        # Nothing was lost by it, or one file of several is said to have failed.
+        return set(result["states"].values()) == {"new"} or result["code"] == 1
+    # Reading an earlier table, or a folder, is reading.
+    codes = range(20, 60) if call in ("open", "opendir", "close") else range(40, 60)
+    return result["code"] in codes and "/out" in result["said"]
 
 
-def codes_of(victim):
-    """How a job ends without a fault, where that is not 0: nobody listens at the other end."""
-    return (victim.plain["code"],)
+def report(plan, results, fails):
+    wrong = [(fault, result) for fault, result in zip(plan, results, strict=True) if fails(result)]
+    for fault, result in wrong:
+        del result["calls"]
+        print(fault, json.dumps(result, indent=1))
+    assert not wrong
 
 
 def test_w01_without_a_fault(victim):
     """All is there, nothing besides, and every writer makes the calls that are to fail below."""
-    all_is_well(victim.plain, (0, 60))
+    assert is_well(victim.plain), victim.plain
     assert victim.places("write")
     assert victim.places("fsync")
 
 
 def test_w04_what_is_placed_was_on_the_disk_before(victim):
     """fsync comes between the last write and the name, and the folder's after that."""
-    written = {}
-    names = {}
-    unsynced = set()
+    dirty, placed, unsynced = set(), set(), set()
     for call, path, other in victim.calls:
         if call == "write":
-            written[path] = True
+            dirty.add(path)
         elif call == "fsync":
-            written[path] = False
+            dirty.discard(path)
             unsynced.discard(path)
+        elif call == "mkdir":
+            unsynced.add(os.path.dirname(path))
         elif call in PLACING:
-            for name, dirty in written.items():
-                assert not (dirty and (name == path or name.startswith(path + "/"))), (name, other)
-            names[other] = path
+            assert not [name for name in dirty if name == path or name.startswith(path + "/")]
+            unsynced = {name.replace(path, other, 1) for name in unsynced}
             unsynced.add(os.path.dirname(other))
+            placed.add(os.path.basename(other))
     assert not unsynced, "a name was not brought to the disk"
-    targets = {os.path.basename(name) for name in names}
-    for name in victim.plain["states"]:
-        if not victim.name.startswith("update-sqlite"):  # SQLite's journal, in place
-            assert os.path.basename(name) in targets
+    # An update of SQLite is a transaction in place.
+    if victim.name != "update-sqlite":
+        assert {os.path.basename(name) for name in victim.plain["states"]} <= placed
 
 
 def test_w02_w04_a_call_that_fails(victim):
-    """Exit code 40 and a message; the old file whole or a complete new one; no temporary."""
+    """A code and a message that names the file; the old or a complete new one; no temporary."""
     plan = []
     for call, numbers in FAILURES.items():
-        count = victim.places(call)
-        for at in chosen(count, 200 if long_run() else 4):
-            for number in numbers if long_run() else numbers[at % len(numbers) :][:1]:
-                plan.append({"action": "fail", "calls": call, "errno": number, "from": at, "until": at})
-    wrong = []
-    for fault, result in zip(plan, victim.meet(plan), strict=True):
-        why = (fault, result["code"], result["states"], result["left"], result["said"][-1500:])
-        if any(state not in ("old", "new", "none") for state in result["states"].values()):
-            wrong.append(why)
-        elif result["left"] or "Traceback" in result["said"] or result["hang"]:
-            wrong.append(why)
-        elif result["code"] in codes_of(victim):
-            if set(result["states"].values()) != {"new"}:
-                wrong.append(why)
-        elif result["code"] not in (1, *range(40, 60)):
-            wrong.append(why)
-        elif result["code"] != 1 and not ("/out" in result["said"]):
-            wrong.append(why)
-    assert not wrong, "\n".join(map(str, wrong))
+        for at in chosen(victim.places(call), 200 if long_run() else 4):
+            for number in numbers if long_run() else [numbers[at % len(numbers)]]:
+                plan.append(
+                    {"action": "fail", "calls": call, "errno": number, "from": at, "until": at}
+                )
+
+    def fails(result):
+        call = plan[results.index(result)]["calls"]
+        return (
+            not is_whole(result)
+            or not is_told(result, call)
+            or result["left"]
+            or "Traceback" in result["said"]
+        )
+
+    results = victim.meet(plan)
+    report(plan, results, fails)
 
 
 def test_w01_w07_killed_anywhere_and_run_again(victim):
     """The old file or a complete new one; what is left is called partial; the next run is whole."""
-    count = len(victim.calls)
     most = 200 if long_run() else 20
     plan = [
-        {"action": "kill", "from": at, "until": at, "again": True} for at in chosen(count, most)
+        {"action": "kill", "from": at, "until": at, "again": True}
+        for at in chosen(len(victim.calls), most)
     ]
-    wrong = []
-    for fault, result in zip(plan, victim.meet(plan), strict=True):
-        why = (fault, result)
-        again = result["again"]
-        if result["code"] != -9:
-            wrong.append(why)
-        if any(state not in ("old", "new", "none") for state in result["states"].values()):
-            wrong.append(why)
-        elif any(".partial" not in name and "-journal" not in name for name in result["left"]):
-            wrong.append(why)
-        elif set(again["states"].values()) != {"new"} or again["code"] not in codes_of(victim):
-            wrong.append(why)
-    assert not wrong, "\n".join(f"{a[0]} {a[1]['code']} {a[1]['states']} {a[1]['left']} {a[1]['again']['code']} {a[1]['again']['states']} {a[1]['again']['said'][-600:]}" for a in wrong)
+
+    def fails(result):
+        again = result.get("again")
+        return (
+            result["code"] != -9
+            or not is_whole(result)
+            or any(".partial" not in name and "-journal" not in name for name in result["left"])
+            or (again and not is_well(again | {"left": []}))
+        )
+
+    report(plan, victim.meet(plan), fails)
 
 
 def test_w04_short_writes_and_interrupted_calls(victim):
     """One byte at a time, or EINTR at every second call: slower, and whole."""
-    plan = [
-        {"action": "short", "calls": "write"},
-        {"action": "interrupt", "calls": "write,fsync,create,open,opendir,ftruncate"},
-    ]
-    for result in victim.meet(plan):
-        all_is_well(result, codes_of(victim))
+    calls = "write,create,open,opendir,ftruncate"
+    if "sqlite" not in victim.name:
+        calls += ",fsync"  # SQLite takes that for a broken disk, and Linux never does it to files
+    plan = [{"action": "short", "calls": "write"}, {"action": "interrupt", "calls": calls}]
+    report(plan, victim.meet(plan), lambda result: not is_well(result))
 
 
 def test_w04_a_clock_that_jumps(victim):
-    """The time of day goes a day on and back, at every third look at it."""
-    for result in victim.meet([{"clock": 1}, {"clock": 3}]):
-        all_is_well(result, codes_of(victim))
+    """The time of day goes a day on and back, at every look at it or at every third."""
+    plan = [{"clock": 1}, {"clock": 3}]
+    report(plan, victim.meet(plan), lambda result: not is_well(result))
