@@ -97,16 +97,22 @@ def make_folders(folder: str, *, sync: bool = True) -> None:
     folder : str
     sync : bool
         Bring their names to the disk.
+
+    Raises
+    ------
+    WriteError
+        One of them cannot be made.
     """
     missing = []
     above = os.path.abspath(folder)
-    while not os.path.isdir(above):
-        missing.append(above)
-        above = os.path.dirname(above)
-    os.makedirs(folder, exist_ok=True)
-    if sync:
-        for one in reversed(missing):
-            sync_folder(os.path.dirname(one))
+    with writing(folder):
+        while not os.path.isdir(above):
+            missing.append(above)
+            above = os.path.dirname(above)
+        os.makedirs(folder, exist_ok=True)
+        if sync:
+            for one in reversed(missing):
+                sync_folder(os.path.dirname(one))
 
 
 def lock(descriptor: int) -> bool:

@@ -18,7 +18,7 @@ from dicomloom.errors import (
     UnsupportedError,
     WriteError,
 )
-from dicomloom.files import Partial, writing
+from dicomloom.files import Partial, make_folders, writing
 from dicomloom.frames.header import PIXEL_TAGS
 from dicomloom.frames.reader import FrameReader
 from dicomloom.frames.sources import FileSource, InflatedSource, Source, StrPath
@@ -133,8 +133,7 @@ def extract_all(path: StrPath, folder: StrPath, *, overwrite: bool = False) -> l
     """Write all frames of an object into a folder: ``00000.jpg`` and so on; see `extract`."""
     written = []
     with _naming(path), FrameReader(path) as reader:
-        with writing(os.fspath(folder)):
-            os.makedirs(folder, exist_ok=True)
+        make_folders(os.fspath(folder))
         width = max(5, len(str(reader.count - 1)))
         for i in range(reader.count):
             contents = _frame(reader, i)

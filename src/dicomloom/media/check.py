@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dicomloom.errors import WriteError
-from dicomloom.files import Partial, writing
+from dicomloom.files import Partial, make_folders, writing
 from dicomloom.index.scan import scan
 from dicomloom.media.encode import tag_and_vr
 from dicomloom.media.findings import Finding
@@ -119,8 +119,7 @@ def extract(path: StrPath, folder: StrPath, wanted: dict[str, str]) -> tuple[int
     target = os.fspath(folder)
     found: list[Finding] = []
     copied = 0
-    with writing(target):
-        os.makedirs(target, exist_ok=True)
+    make_folders(target)
     for node in opened.instances:
         if not node.matches(wanted):
             continue

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 
-from dicomloom.errors import NotDicomError, WriteError
-from dicomloom.files import EagerFile, Replacing, sync_folder, writing
+from dicomloom.errors import NotDicomError, TruncatedError, WriteError
+from dicomloom.files import EagerFile, Replacing, reading, sync_folder, writing
 from dicomloom.media.build import Builder
 from dicomloom.media.collect import Collection
 from dicomloom.media.encode import directory
@@ -30,10 +30,20 @@ def name_of(place: tuple[int, ...]) -> str:
 
 def _copy(source: str, target: str) -> None:
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    with open(source, "rb") as file:
+    with reading(source):
+        file = open(source, "rb")  # noqa: SIM115 (closed below)
+    with file:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with EagerFile(os.open(target, flags, 0o666)) as copy:
-            copy.copy(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            size = os.fstat(file.fileno()).st_size
+            copied = copy.copy(file.fileno(), 0, size)
+            if copied != size:
+                raise TruncatedError(
+                    f"truncated: {size} bytes were expected, {copied} are there: another program "
+                    "shortened the file",
+                    path=source,
+                    offset=copied,
+                )
             os.fsync(copy.fileno())
 
 
@@ -50,6 +60,8 @@ def _write_copies(target: str, content: bytes, sources: list[str], file_ids: lis
                 _copy(source, os.path.join(partial, *file_id.split("\\")))
             with Replacing(os.path.join(partial, "DICOMDIR")) as file:
                 file.write(content)
+            for folder, _, _ in os.walk(partial, topdown=False):
+                sync_folder(folder)
             os.rename(partial, target)
             sync_folder(parent)
     finally:

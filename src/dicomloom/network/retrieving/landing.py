@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from dicomloom.errors import DicomloomError
-from dicomloom.files import make_folders, sync_folder, writing
+from dicomloom.files import make_folders, sync_folder
 from dicomloom.network.serve.archive.places import (
     Incoming,
     Stored,
@@ -172,8 +172,7 @@ class Folder:
         self.remarks: deque[tuple[str, str]] = deque()
         self._layout, self._existing, self.sync = layout, existing, sync
         self._naming = threading.Lock()
-        with writing(self.folder):
-            make_folders(self.folder, sync=sync)
+        make_folders(self.folder, sync=sync)
 
     def open(
         self,
