@@ -138,7 +138,7 @@ class Driver:
         told = []
         for fault in plan:
             result = self.attempt(fault)
-            if fault.get("again") and self.job.again:
+            if fault.get("again") and (self.job.again or "new" not in result["states"].values()):
                 result["again"] = self.attempt({}, prepared=True)
             told.append(result)
         return told

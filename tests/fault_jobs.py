@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
 
 import dicomloom
 from discs import an_object
@@ -222,7 +221,7 @@ def _transcode_tree(inputs: Path) -> Job:
 
 
 def _recover(inputs: Path) -> Job:
-    options = {"transfer_syntax": "RLELossless", "max_memory": 1, "workers": 1}
+    options = {"transfer_syntax": "RLELossless", "max_memory": 2200, "workers": 1}
     with dicomloom.FrameWriter(inputs / "w.dcm", {}, **options) as writer:
         for frame in FRAMES:
             writer.write(frame)
@@ -261,7 +260,8 @@ def _extract(inputs: Path, force: bool) -> Job:
     (inputs / "d.pdf").write_bytes(PDF)
     dicomloom.dicomize(inputs / "d.pdf", inputs / "d.dcm")
     run = command("extract", inputs / "d.dcm", "-o", "@t.pdf", *(["--force"] * force))
-    return Job(run, {"t.pdf": bytes_are(PDF)}, stood("t.pdf") if force else lambda out: None)
+    before = stood("t.pdf") if force else lambda out: None
+    return Job(run, {"t.pdf": bytes_are(PDF)}, before, again=force)
 
 
 # --- file-sets ---
@@ -341,7 +341,7 @@ def _commit_state(inputs: Path) -> Job:
     def check(path: Path) -> None:
         assert len(json.loads(path.read_text("utf-8"))["transactions"]) == 1
 
-    return Job(run, {"t.json": check}, codes=(60,))
+    return Job(run, {"t.json": check}, codes=(60,), again=False)
 
 
 def catalog() -> dict[str, Callable[[Path], Job]]:

@@ -1,7 +1,7 @@
 """Every writer meets every hard fault: system calls that fail, stop half-way or end the process.
 
-Rows W1, W2, W4, W7 and what surrounds them; the writers are the jobs of `fault_jobs`. A job runs once
-without a fault, which tells the system calls it makes below the folder of its outputs; then it meets
+Rows W1, W2, W4 and W7; the writers are the jobs of `fault_jobs`. A job runs once
+without a fault, which tells what it calls below the folder of its outputs; then it meets
 faults at those.
 """
 
@@ -162,11 +162,11 @@ def test_w02_w04_a_call_that_fails(victim):
     """A code and a message that names the file; the old or a complete new one; no temporary."""
     plan = []
     for call, numbers in FAILURES.items():
-        for at in chosen(victim.places(call), 200 if long_run() else 4):
-            for number in numbers if long_run() else [numbers[at % len(numbers)]]:
-                plan.append(
-                    {"action": "fail", "calls": call, "errno": number, "from": at, "until": at}
-                )
+        plan += [
+            {"action": "fail", "calls": call, "errno": number, "from": at, "until": at}
+            for at in chosen(victim.places(call), 200 if long_run() else 4)
+            for number in (numbers if long_run() else [numbers[at % len(numbers)]])
+        ]
 
     def fails(result):
         call = plan[results.index(result)]["calls"]
