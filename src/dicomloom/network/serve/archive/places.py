@@ -11,6 +11,7 @@ left is found without a walk, and it is beside ``objects``, so no scan of that m
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import itertools
@@ -124,9 +125,10 @@ class Places:
 
     def close(self) -> None:
         """Let another server have the folder; what is being received can still be committed."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        descriptor, self._lock = self._lock, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):  # nothing was written through it
+                os.close(descriptor)
 
     def of(self, sop_instance_uid: str) -> str:
         """Return where an instance lies, or would.
