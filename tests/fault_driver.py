@@ -58,13 +58,14 @@ class Driver:
                 os.dup2(said, 1)
                 os.dup2(said, 2)
                 log = os.open(self._log, os.O_WRONLY | os.O_APPEND)
-                self._shim.fault_arm(
-                    os.fsencode(self.out), fault.get("calls", "").encode(),
-                    ACTIONS[fault.get("action", "none")], fault.get("errno", 0),
-                    fault.get("from", 1), fault.get("until", fault.get("from", 1 << 40)),
-                    log, fault.get("clock", 0),
-                )  # fmt: skip
-                code = self.job.run(self.out)
+                with self.job.around():
+                    self._shim.fault_arm(
+                        os.fsencode(self.out), fault.get("calls", "").encode(),
+                        ACTIONS[fault.get("action", "none")], fault.get("errno", 0),
+                        fault.get("from", 1), fault.get("until", 1 << 40),
+                        log, fault.get("clock", 0),
+                    )  # fmt: skip
+                    code = self.job.run(self.out)
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -125,11 +126,12 @@ class Driver:
                 name = os.path.relpath(os.path.join(folder, entry), self.out)
                 if name in self.job.checks:
                     folders.remove(entry)
-                elif name not in self.job.allowed:
+                elif name not in self.job.allowed and self.job.is_left(name):
                     left.append(name)
             for entry in files:
                 name = os.path.relpath(os.path.join(folder, entry), self.out)
-                if name not in self.job.checks and name not in self.job.allowed:
+                known = name in self.job.checks or name in self.job.allowed
+                if not known and self.job.is_left(name):
                     left.append(name)
         return sorted(left)
 

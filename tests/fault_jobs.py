@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from pydicom import Dataset
 
 import dicomloom
 from discs import an_object
 from faults import OLD, native_object, noise
+from network_peers import free_port
+from serve_peers import IMPLICIT_CT, Raw, small
 
 # A folder beside the outputs that is only read: no fault is meant for it.
 READ = "READ"
@@ -46,6 +50,10 @@ class Job:
     codes: tuple[int, ...] = (0,)
     # Where what is there already is refused, a second run is none of the job.
     again: bool = True
+    # Is entered in the process of the job before faults begin: a node at the other end.
+    around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+    # Whether a name that is neither an output nor allowed was left by the job.
+    is_left: Callable[[str], bool] = lambda name: True
     old: dict[str, Check] = field(default_factory=dict)
 
 
@@ -344,6 +352,86 @@ def _commit_state(inputs: Path) -> Job:
     return Job(run, {"t.json": check}, codes=(60,), again=False)
 
 
+def _node(folder: Path, port: int) -> contextlib.AbstractContextManager[object]:
+    """A node whose own files meet no fault."""
+
+    @contextlib.contextmanager
+    def serving() -> Iterator[None]:
+        with dicomloom.serve(folder, port=port, sync=False):
+            yield
+
+    return serving()
+
+
+def _serve(inputs: Path) -> Job:
+    """Success is for what is on the disk; else A700, which stands for exit code 40 here."""
+
+    def run(out: Path) -> int:
+        try:
+            with dicomloom.serve(out, port=0) as server, Raw(server.port) as peer:
+                peer.associate(IMPLICIT_CT)
+                peer.store("1.2.3.4", small(size=5000))
+                answer = peer.response()
+                peer.release()
+        except dicomloom.WriteError as error:
+            print(error)
+            return 40
+        print(f"{answer} from {out}")
+        return {0: 0, 0xA700: 40}.get(answer[0x0900], 98)
+
+    digest = hashlib.blake2b(b"1.2.3.4", digest_size=1).hexdigest()
+
+    def check(path: Path) -> None:
+        found = pydicom.dcmread(path)
+        assert found.SOPInstanceUID == "1.2.3.4"
+        assert len(found[0x00291010].value) == 5000
+
+    name = f"objects/{digest}/1.2.3.4.dcm"
+    return Job(run, {name: check}, is_left=lambda name: ".partial" in name)
+
+
+def _retrieve(inputs: Path) -> Job:
+    _few(inputs / "in", range(1, 4))
+    with dicomloom.serve(inputs / "archive", port=0, sync=False) as server:
+        dicomloom.send(f"ANY@127.0.0.1:{server.port}", inputs / "in")
+    port = free_port()
+
+    run = command(
+        "retrieve", f"ANY@127.0.0.1:{port}", "-d", "@",
+        "--layout", "{PatientID}/{SOPInstanceUID}.dcm", "-k", "StudyInstanceUID=1.2.3.1",
+    )  # fmt: skip
+    checks = {}
+    for number in range(1, 4):
+        dataset = pydicom.dcmread(inputs / "in" / f"{number}.dcm")
+        checks[f"P{number}/1.2.3.9.{number}.dcm"] = object_is(dataset)
+    names = tuple(f"P{number}" for number in range(1, 4))
+    return Job(
+        run, checks, allowed=names, codes=(0, 1), around=lambda: _node(inputs / "archive", port)
+    )
+
+
+def object_is(expected: Dataset) -> Check:
+    def check(path: Path) -> None:
+        assert pydicom.dcmread(path) == expected
+
+    return check
+
+
+def _report(inputs: Path) -> Job:
+    """Lines are added to what is there; a last one that was cut off is cleared by the next run."""
+    _few(inputs / "in", range(1, 4))
+
+    port = free_port()
+    run = command("send", f"ANY@127.0.0.1:{port}", inputs / "in", "--report", "@r.jsonl")
+
+    def check(path: Path) -> None:
+        lines = path.read_bytes().split(b"\n")[:-1]
+        for line in lines:
+            assert json.loads(line)["outcome"] == "sent"
+
+    return Job(run, {"r.jsonl": check}, around=lambda: _node(inputs / "archive", port))
+
+
 def catalog() -> dict[str, Callable[[Path], Job]]:
     """All jobs by name; each is made in a folder for its inputs."""
     made: dict[str, Callable[[Path], Job]] = {}
@@ -364,6 +452,9 @@ def catalog() -> dict[str, Callable[[Path], Job]]:
         "dicomdir": _dicomdir,
         "dicomdir-copies": _dicomdir_copies,
         "dicomdir-extract": _dicomdir_extract,
+        "serve": _serve,
+        "retrieve": _retrieve,
+        "send-report": _report,
         "mpps-state": _step_state,
         "commit-state": _commit_state,
     }
