@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import os
 import stat
@@ -264,11 +265,22 @@ class Partial:
     def _create(self, names: Iterator[str]) -> None:
         """Open a new file by the first name that is free."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        opener = functools.partial(os.open, flags=flags, mode=0o666)
+        opened: list[int] = []
         for name in names:
-            with contextlib.suppress(FileExistsError):
-                descriptor, self.name = os.open(name, flags, 0o666), name
-                self.file = EagerFile(descriptor)
+            try:
+                # One step of the interpreter: an interrupt finds no file, or one that is known.
+                # Nothing else says whose a file of that name is.
+                opened.extend(map(opener, (name,)))
+                self.file, self.name = EagerFile(opened[0]), name
                 return
+            except FileExistsError:
+                continue
+            except BaseException:
+                if opened:
+                    self.name = name
+                    self.discard()
+                raise
 
     def _names(self, visible: bool) -> Iterator[str]:
         if not visible:
