@@ -50,8 +50,8 @@ class Job:
     codes: tuple[int, ...] = (0,)
     # Where what is there already is refused, a second run is none of the job.
     again: bool = True
-    # Is entered in the process of the job before faults begin: a node at the other end.
-    around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+    # Entered in another process for as long as the job runs: a node at the other end.
+    around: Callable[[], contextlib.AbstractContextManager[object]] | None = None
     # Whether a name that is neither an output nor allowed was left by the job.
     is_left: Callable[[str], bool] = lambda name: True
     old: dict[str, Check] = field(default_factory=dict)
@@ -65,6 +65,7 @@ def command(*argv: object) -> Callable[[Path], int]:
         words = map(str, argv)
         return main([f"{out}/{word[1:]}" if word[0] == "@" else word for word in words])
 
+    run.is_command = True  # type: ignore[attr-defined]
     return run
 
 

@@ -21,7 +21,7 @@
 #undef pwrite64
 #undef ftruncate64
 
-enum { FAIL = 1, KILL = 2, SHORT = 3, INTERRUPT = 4 };
+enum { FAIL = 1, KILL = 2, SHORT = 3, INTERRUPT = 4, SIGNAL = 5 };
 
 static struct {
     volatile int armed, action, error, log_to, clock_every;
@@ -84,7 +84,8 @@ static int meant(const char *call, const char *path, const char *other) {
     long number = __sync_add_and_fetch(&fault.seen, 1);
     if (fault.action == INTERRUPT) return number % 2 ? INTERRUPT : 0;
     if (number < fault.from || number > fault.until) return 0;
-    return fault.action;
+    if (fault.action == SIGNAL) syscall(SYS_kill, syscall(SYS_getpid), fault.error);
+    return fault.action == SIGNAL ? 0 : fault.action;
 }
 
 static int fails(int action) {

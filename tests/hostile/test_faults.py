@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -199,6 +200,70 @@ def test_w01_w07_killed_anywhere_and_run_again(victim):
         )
 
     report(plan, victim.meet(plan), fails)
+
+
+def test_w03_a_signal_at_any_call(victim):
+    """Ctrl-C and SIGTERM end it with code 130, and leave what a failure leaves: nothing."""
+    number = signal.SIGTERM if victim.plain["is_command"] else signal.SIGINT
+    plan = [
+        {"action": "signal", "errno": number, "from": at, "until": at, "again": True}
+        for at in chosen(len(victim.calls), 200 if long_run() else 6)
+    ]
+
+    def fails(result):
+        # A first table of SQLite is kept when somebody interrupts it, for an update to go on from.
+        left = [name for name in result["left"] if victim.name != "index-sqlite"]
+        ended = result["code"] == (130 if result["is_command"] else 99) or is_well(result)
+        return left or not ended or not is_whole(result)
+
+    report(plan, victim.meet(plan), fails)
+
+
+def test_w02_a_file_that_may_not_grow(victim):
+    """RLIMIT_FSIZE: the system itself refuses, in the middle of a write."""
+    plan = [{"limit": 1 << bits} for bits in (9, 10, 11)]
+    for result in victim.meet(plan):
+        assert is_whole(result), result
+        assert is_well(result) or is_told(result, "write"), result
+        assert not result["left"], result
+        assert "Traceback" not in result["said"], result
+
+
+def test_w08_permissions(victim):
+    """A file that is replaced keeps its permissions; a new one has those of the umask."""
+    [result] = victim.meet([{"mode": 0o604, "umask": 0o027}])
+    assert is_well(result)
+    there = victim.name.startswith(("index", "update", "writer", "transcode")) or victim.name in (
+        *("recover", "dicomize-document", "dicomize-pictures", "extract-force", "dicomdir"),
+    )
+    modes = set(result["modes"].values())
+    assert modes <= {0o604, 0o640}
+    assert (0o604 in modes) == there
+
+
+def test_w08_a_folder_that_is_read_only(victim):
+    """The reason is told, and nothing is changed; a folder that cannot be listed will do."""
+    plan = [{"folder": 0o555}]
+    listed = ("dicomdir", "transcode-tree", "serve", "update-sqlite")
+    if victim.name not in listed:
+        plan.append({"folder": 0o333})
+    refused, *taken = victim.meet(plan)
+    assert is_whole(refused)
+    assert not refused["left"]
+    assert refused["code"] in (1, *range(40, 60))
+    assert "/out" in refused["said"]
+    for result in taken:
+        assert is_well(result), result
+
+
+def test_w09_several_at_once(victim):
+    """None takes another's file: each is done or refused, and what is there is whole."""
+    [result] = victim.meet([{"times": 4}])
+    assert set(result["states"].values()) == {"new"}, result
+    assert not result["left"]
+    assert set(result["all"]) <= {*result["codes"], 2, 40}, result  # 2: of a state file
+    assert set(result["all"]) & set(result["codes"])
+    assert "Traceback" not in result["said"]
 
 
 def test_w04_short_writes_and_interrupted_calls(victim):
