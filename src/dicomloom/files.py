@@ -146,15 +146,28 @@ class EagerFile(io.FileIO):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "wb")
         self._written = self._sent = 0
+        self._owner = os.getpid()
+
+    def check_owner(self) -> None:
+        """See that this is no forked child, whose bytes would end up between its parent's.
+
+        Raises
+        ------
+        OSError
+        """
+        if os.getpid() != self._owner:
+            raise OSError(errno.EPERM, "another process began this file, and alone can end it")
 
     def write(self, data: Buffer, /) -> int:
         """Write what the system takes of a buffer; returns how many bytes that were."""
+        self.check_owner()
         count = super().write(data)
         self._count(count)
         return count
 
     def write_all(self, pieces: Sequence[Buffer]) -> int:
         """Write buffers one behind the other, whole; returns how many bytes that were."""
+        self.check_owner()
         views = [memoryview(piece).cast("B") for piece in pieces]
         total = 0
         while views:
@@ -299,6 +312,7 @@ class Partial:
     def seal(self) -> None:
         """Bring all bytes to the disk and close the file."""
         with writing(self.path):
+            self.file.check_owner()
             os.fsync(self.file.fileno())
             self.file.close()
 
@@ -447,9 +461,9 @@ class Replacing:
                         partial.seal()
                         partial.place()
         finally:
-            # After a failed write, closing fails again on the bytes still held: they are lost
-            # already, and the first failure is the one to tell.
-            with contextlib.suppress(OSError, ValueError):
-                file.close()
+            # Bytes still held are lost already, and the first failure is the one to tell. They must
+            # not be written by a forked child either: so the file below is closed first.
             if partial is not None:
                 partial.discard()
+            with contextlib.suppress(OSError, ValueError):
+                file.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import hashlib
 import itertools
 import os
@@ -53,8 +54,12 @@ def partial_path(path: str) -> str:
 
 def _remove_beside(path: str) -> None:
     for suffix in _BESIDE:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(path + suffix)
+        except OSError as error:
+            # A name that is too long is nobody's.
+            if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+                raise
 
 
 class _Claim:
