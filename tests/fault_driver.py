@@ -1,13 +1,14 @@
 """Sends jobs into faults, a forked process each, and tells what is there afterwards.
 
-Run as a program with the shim preloaded: ``fault_driver.py JOB FOLDER PLAN``; PLAN and the answer
-are JSON. Importing takes a second and forking a hundredth of one, so a job meets many faults.
+Run as a program with the shim preloaded. Importing takes a second and forking a hundredth of one,
+so one process sends all jobs into all faults.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -94,6 +95,8 @@ class Driver:
                 log, fault.get("clock", 0),
             )  # fmt: skip
             code = self.job.run(self.out)
+            if fault.get("loads"):
+                Path(fault["loads"]).write_text("\n".join(sys.modules))
             if [signal.getsignal(number) for number in SIGNALS] != before:
                 print("Traceback: the handlers of signals are not what they were")
                 code = 97
@@ -208,6 +211,15 @@ class Driver:
                     left.append(name)
         return sorted(left)
 
+    def load(self) -> None:
+        """Import once what the job imports, so that each fork has it already."""
+        names = self._log.with_name("modules")
+        self._prepare()
+        self._run({"loads": str(names)})
+        for name in names.read_text("utf-8").splitlines():
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+
     def follow(self, plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Meet all faults of a plan; `again` runs once more, without one, over what is left."""
         told = []
@@ -220,11 +232,15 @@ class Driver:
 
 
 def main() -> None:
-    """Make the job; then answer each plan that comes on standard input, a line each."""
-    driver = Driver(sys.argv[1], Path(sys.argv[2]))
+    """Answer what comes on standard input, a line each: a job, its folder, and a plan."""
     answers = os.fdopen(os.dup(1), "w")
+    driver, at = None, ""
     for line in sys.stdin:
-        json.dump(driver.follow(json.loads(line)), answers)
+        name, folder, plan = json.loads(line)
+        if driver is None or at != folder:
+            driver, at = Driver(name, Path(folder)), folder
+            driver.load()
+        json.dump(driver.follow(plan), answers)
         answers.write("\n")
         answers.flush()
 

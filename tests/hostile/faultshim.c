@@ -1,5 +1,6 @@
-/* Lets system calls fail, stop half-way, or end the process: preloaded (LD_PRELOAD) into a child of the
- * tests, and armed by it through `fault_arm`. Only calls on paths below one folder are meant. */
+/* Lets system calls fail, stop half-way, or end the process: preloaded (LD_PRELOAD) into a child of
+ * the tests, and armed by it through `fault_arm`. Only calls on paths below one folder are meant.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -97,7 +98,8 @@ static int fails(int action) {
 /* Of a write: how much of it is done. A kill comes in its middle. */
 static ssize_t cut(int fd, const void *data, size_t size, off_t at, int action) {
     size_t part = action == SHORT ? (size > 0) : size / 2;
-    ssize_t done = at < 0 ? syscall(SYS_write, fd, data, part) : syscall(SYS_pwrite64, fd, data, part, at);
+    ssize_t done =
+        at < 0 ? syscall(SYS_write, fd, data, part) : syscall(SYS_pwrite64, fd, data, part, at);
     if (action == KILL) syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
     return done;
 }
@@ -122,7 +124,9 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
     return action && fails(action) ? -1 : syscall(SYS_pwrite64, fd, data, size, at);
 }
 
-ssize_t pwrite64(int fd, const void *data, size_t size, off_t at) { return pwrite(fd, data, size, at); }
+ssize_t pwrite64(int fd, const void *data, size_t size, off_t at) {
+    return pwrite(fd, data, size, at);
+}
 
 ssize_t writev(int fd, const struct iovec *pieces, int count) {
     int action = on(fd, "write");
@@ -133,12 +137,15 @@ ssize_t writev(int fd, const struct iovec *pieces, int count) {
 
 ssize_t copy_file_range(int in, off_t *in_at, int out, off_t *out_at, size_t size, unsigned flags) {
     int action = on(out, "write");
-    if (action == SHORT) size = 1;
-    else if (action && fails(action)) return -1;
+    if (action == SHORT)
+        size = 1;
+    else if (action && fails(action))
+        return -1;
     return syscall(SYS_copy_file_range, in, in_at, out, out_at, size, flags);
 }
 
-/* No power is cut here: what a process wrote is there when it is killed, and the disk need not wait. */
+/* No power is cut here: what a process wrote is there when it is killed, and the disk need not
+ * wait. */
 int fsync(int fd) {
     int action = on(fd, "fsync");
     return action && fails(action) ? -1 : fault.armed ? 0 : (int)syscall(SYS_fsync, fd);
@@ -171,7 +178,9 @@ static int open_at(int folder, const char *name, int flags, mode_t mode) {
     char room[PATH_MAX];
     int action = 0;
     if (fault.armed)
-        action = meant(flags & O_DIRECTORY ? "opendir" : flags & O_CREAT ? "create" : "open",
+        action = meant(flags & O_DIRECTORY ? "opendir"
+                       : flags & O_CREAT   ? "create"
+                                           : "open",
                        path_of(folder, name, room), NULL);
     return action && fails(action) ? -1 : (int)syscall(SYS_openat, folder, name, flags, mode);
 }

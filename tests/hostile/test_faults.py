@@ -52,33 +52,33 @@ def shim(tmp_path_factory):
     return built
 
 
-class Victim:
-    """A job in a process of its own, which meets one plan of faults after the other."""
+@pytest.fixture(scope="session")
+def driver(shim):
+    """A process that sends jobs into faults."""
+    # Threads of libraries that nobody needs here only make forks slow.
+    env = {**os.environ, "LD_PRELOAD": str(shim), "OPENBLAS_NUM_THREADS": "1"}
+    env["PYTHONPATH"] = str(HERE.parent)
+    line = [sys.executable, str(HERE.parent / "fault_driver.py")]
+    process = subprocess.Popen(
+        line, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    yield process
+    process.kill()
+    process.communicate()
 
-    def __init__(self, name, folder, shim):
-        self.name = name
-        # Threads of libraries that nobody needs here only make forks slow.
-        env = {**os.environ, "LD_PRELOAD": str(shim), "OPENBLAS_NUM_THREADS": "1"}
-        env["PYTHONPATH"] = str(HERE.parent)
-        driver = [sys.executable, str(HERE.parent / "fault_driver.py"), name, str(folder)]
-        self._process = subprocess.Popen(
-            driver, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        try:
-            [self.plain] = self.meet([{}])
-        except BaseException:
-            self.close()
-            raise
+
+class Victim:
+    """A job, which meets one plan of faults after the other."""
+
+    def __init__(self, name, folder, driver):
+        self.name, self._folder, self._driver = name, str(folder), driver
+        [self.plain] = self.meet([{}])
         self.calls = self.plain["calls"]
 
     def meet(self, plan):
-        self._process.stdin.write(json.dumps(plan) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def close(self):
-        self._process.kill()
-        self._process.communicate()
+        self._driver.stdin.write(json.dumps([self.name, self._folder, plan]) + "\n")
+        self._driver.stdin.flush()
+        return json.loads(self._driver.stdout.readline())
 
     def places(self, call):
         """How often a call is made."""
@@ -86,10 +86,8 @@ class Victim:
 
 
 @pytest.fixture(scope="module", params=list(fault_jobs.catalog()))
-def victim(request, shim, tmp_path_factory):
-    made = Victim(request.param, tmp_path_factory.mktemp(request.param), shim)
-    yield made
-    made.close()
+def victim(request, driver, tmp_path_factory):
+    return Victim(request.param, tmp_path_factory.mktemp(request.param), driver)
 
 
 def chosen(count, most):
@@ -165,7 +163,7 @@ def test_w02_w04_a_call_that_fails(victim):
     for call, numbers in FAILURES.items():
         plan += [
             {"action": "fail", "calls": call, "errno": number, "from": at, "until": at}
-            for at in chosen(victim.places(call), 200 if long_run() else 4)
+            for at in chosen(victim.places(call), 200 if long_run() else 3)
             for number in (numbers if long_run() else [numbers[at % len(numbers)]])
         ]
 
@@ -186,8 +184,8 @@ def test_w01_w07_killed_anywhere_and_run_again(victim):
     """The old file or a complete new one; what is left is called partial; the next run is whole."""
     most = 200 if long_run() else 20
     plan = [
-        {"action": "kill", "from": at, "until": at, "again": True}
-        for at in chosen(len(victim.calls), most)
+        {"action": "kill", "from": at, "until": at, "again": number % 4 == 3 or long_run()}
+        for number, at in enumerate(chosen(len(victim.calls), most))
     ]
 
     def fails(result):
@@ -206,8 +204,8 @@ def test_w03_a_signal_at_any_call(victim):
     """Ctrl-C and SIGTERM end it with code 130, and leave what a failure leaves: nothing."""
     number = signal.SIGTERM if victim.plain["is_command"] else signal.SIGINT
     plan = [
-        {"action": "signal", "errno": number, "from": at, "until": at, "again": True}
-        for at in chosen(len(victim.calls), 200 if long_run() else 6)
+        {"action": "signal", "errno": number, "from": at, "until": at}
+        for at in chosen(len(victim.calls), 200 if long_run() else 5)
     ]
 
     def fails(result):
