@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from dicomloom.errors import DicomloomError
+from dicomloom.errors import DicomloomError, ReadError
 from dicomloom.files import make_folders, sync_folder
 from dicomloom.network.serve.archive.places import (
     Incoming,
@@ -233,6 +233,8 @@ class Folder:
 
         try:
             values = read_tags(name, {*self._layout.tags, _INSTANCE})
+        except ReadError:
+            raise  # the system is at fault, not the object: it would get a wrong name
         except DicomloomError as error:
             values = error.values
             self.remarks.append((uid, "its header cannot be read"))
