@@ -48,7 +48,10 @@ dl_status dl_file_stat(int at, const char *name, bool follow, dl_file_info *info
 dl_status dl_directory_open(int at, const char *name, bool follow, dl_directory **directory,
                             dl_error *error) {
     int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
-    int fd = openat(resolve(at), name, flags);
+    int fd;
+    do {
+        fd = openat(resolve(at), name, flags);
+    } while (fd < 0 && errno == EINTR);
     if (fd < 0) return dl_fail_os(error, errno, NULL);
     dl_directory *opened = malloc(sizeof *opened);
     if (opened) opened->stream = fdopendir(fd);

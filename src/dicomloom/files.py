@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import os
 import stat
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from dicomloom.errors import ReadError, WriteError
+from dicomloom.errors import DicomloomError, ReadError, WriteError
 from dicomloom.system import (
     AT_ONCE,
     BYTES,
@@ -53,7 +54,7 @@ class _Writing:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, OSError) and not isinstance(error, WriteError | BrokenPipeError):
+        if isinstance(error, OSError) and not isinstance(error, DicomloomError | BrokenPipeError):
             raise write_error(self._path, error) from error
 
 
@@ -62,7 +63,46 @@ def writing(path: str) -> contextlib.AbstractContextManager[None]:
     return _Writing(path)
 
 
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Turn an OSError met in a block into a ReadError of a file."""
+    try:
+        yield
+    except DicomloomError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def make_folders(folder: str, *, sync: bool = True) -> None:
+    """Make a folder and those above it, where they are missing, so that they survive a power cut.
+
+    Parameters
+    ----------
+    folder : str
+    sync : bool
+        Bring their names to the disk.
+
+    Raises
+    ------
+    WriteError
+        One of them cannot be made.
+    """
+    missing = []
+    above = os.path.abspath(folder)
+    with writing(folder):
+        while not os.path.isdir(above):
+            missing.append(above)
+            above = os.path.dirname(above)
+        os.makedirs(folder, exist_ok=True)
+        if sync:
+            for one in reversed(missing):
+                sync_folder(os.path.dirname(one))
+
+
 _PAGE = 4096
+# A file system without hard links, or a file that can have no more of them.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # copy_file_range: not between these two files, or not at all.
 _NOT_BETWEEN = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
@@ -76,15 +116,28 @@ class EagerFile(io.FileIO):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "wb")
         self._written = self._sent = 0
+        self._owner = os.getpid()
+
+    def check_owner(self) -> None:
+        """See that this is no forked child, whose bytes would end up between its parent's.
+
+        Raises
+        ------
+        OSError
+        """
+        if os.getpid() != self._owner:
+            raise OSError(errno.EPERM, "another process began this file, and alone can end it")
 
     def write(self, data: Buffer, /) -> int:
         """Write what the system takes of a buffer; returns how many bytes that were."""
+        self.check_owner()
         count = super().write(data)
         self._count(count)
         return count
 
     def write_all(self, pieces: Sequence[Buffer]) -> int:
         """Write buffers one behind the other, whole; returns how many bytes that were."""
+        self.check_owner()
         views = [memoryview(piece).cast("B") for piece in pieces]
         total = 0
         while views:
@@ -162,13 +215,15 @@ class Partial:
         self._target = os.path.realpath(self.path)
         self._folder = os.path.dirname(self._target)
         with writing(self.path):
-            mode = mode_of(self._target)
-            if mode is not None and not stat.S_ISREG(mode):
-                code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-                raise OSError(code, f"{os.strerror(code)}: only a regular file can be replaced")
+            mode = replaced_mode(self._target)
             self._create(self._names(visible))
-            if mode is not None:
-                keep_mode(self.file.fileno(), stat.S_IMODE(mode))
+            try:
+                if mode is not None:
+                    keep_mode(self.file.fileno(), mode)
+            except BaseException:
+                # Whoever keeps the error keeps this object with it, and so the file.
+                self.discard()
+                raise
 
     @classmethod
     def within(cls, folder: str, path: str) -> Self:
@@ -191,11 +246,22 @@ class Partial:
     def _create(self, names: Iterator[str]) -> None:
         """Open a new file by the first name that is free."""
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | BYTES
+        opener = functools.partial(os.open, flags=flags, mode=0o666)
+        opened: list[int] = []
         for name in names:
-            with contextlib.suppress(FileExistsError):
-                descriptor, self.name = os.open(name, flags, 0o666), name
-                self.file = EagerFile(descriptor)
+            try:
+                # One step of the interpreter: an interrupt finds no file, or one that is known.
+                # Nothing else says whose a file of that name is.
+                opened.extend(map(opener, (name,)))
+                self.file, self.name = EagerFile(opened[0]), name
                 return
+            except FileExistsError:
+                continue
+            except BaseException:
+                if opened:
+                    self.name = name
+                    self.discard()
+                raise
 
     def _names(self, visible: bool) -> Iterator[str]:
         if not visible:
@@ -214,6 +280,7 @@ class Partial:
     def seal(self) -> None:
         """Bring all bytes to the disk and close the file."""
         with writing(self.path):
+            self.file.check_owner()
             os.fsync(self.file.fileno())
             self.file.close()
 
@@ -223,6 +290,41 @@ class Partial:
             os.replace(self.name, self._target)
             self.name = ""
             sync_folder(self._folder)
+
+    def place_new(self) -> bool:
+        """Give the sealed file its final name, unless something has that name already.
+
+        Returns
+        -------
+        bool
+            Whether that was done: False where another was faster. A link of that name is something.
+        """
+        with writing(self.path):
+            try:
+                os.link(self.name, self.path)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                return self._claim()
+            sync_folder(self._folder)
+        return True
+
+    def _claim(self) -> bool:
+        """Take the name by an empty file, which nobody else can, and replace that."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            os.close(os.open(self.path, flags, 0o666))
+        except FileExistsError:
+            return False
+        try:
+            self.place()
+        except BaseException:
+            if self.name:
+                os.unlink(self.path)
+            raise
+        return True
 
     def discard(self) -> None:
         """Remove it, unless it is in its place; a forked child leaves it to its parent."""
@@ -238,6 +340,23 @@ class Partial:
         # An interrupt may come before anybody holds what was made.
         if self.name:
             self.discard()
+
+
+def replaced_mode(path: str) -> int | None:
+    """Return the permissions of what is to be replaced, None where there is nothing.
+
+    Raises
+    ------
+    OSError
+        It is no regular file.
+    """
+    mode = mode_of(path)
+    if mode is None:
+        return None
+    if not stat.S_ISREG(mode):
+        code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(code, f"{os.strerror(code)}: only a regular file can be replaced")
+    return stat.S_IMODE(mode)
 
 
 def mode_of(path: str) -> int | None:
@@ -310,12 +429,12 @@ class Replacing:
                         partial.seal()
                         partial.place()
         finally:
-            # After a failed write, closing fails again on the bytes still held: they are lost
-            # already, and the first failure is the one to tell.
-            with contextlib.suppress(OSError, ValueError):
-                file.close()
+            # Bytes still held are lost already, and the first failure is the one to tell. They must
+            # not be written by a forked child either: so the file below is closed first.
             if partial is not None:
                 partial.discard()
+            with contextlib.suppress(OSError, ValueError):
+                file.close()
 
 
 def open_regular(path: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import select
 import sys
@@ -43,6 +45,10 @@ if sys.platform == "win32":
     def written_back(descriptor: int, start: int, size: int) -> None:
         """Nothing: there is no such hint."""
 
+    def lock(descriptor: int) -> bool:
+        """Nothing: nobody may rename or remove here what is open."""
+        return True
+
     def lock_folder(folder: str) -> int:
         """Keep other processes out of a folder: until the descriptor is closed, or we end.
 
@@ -69,6 +75,9 @@ if sys.platform == "win32":
         reading, writing = (nothing, numbers) if to_write else (numbers, nothing)
         found = select.select(reading, writing, numbers, seconds)
         return list({*found[0], *found[1], *found[2]})
+
+    def widen_pipe(descriptor: int, size: int) -> None:
+        """Nothing: what a pipe holds is said when it is made."""
 
     def confine(pid: int, *, memory: int) -> None:
         """Nothing: whoever starts a process has to end it in time."""
@@ -98,11 +107,24 @@ else:
         """Write what the system takes of buffers at one go: how many bytes that are."""
         return os.writev(descriptor, pieces[:_PIECES])
 
+    # A folder that may be written and not read, and file systems that sync no folders: what is
+    # named there is as safe as it can be, and PostgreSQL takes it for that, too.
+    _NOT_OPENED = (errno.EACCES, errno.EPERM)
+    _NOT_SYNCED = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP)
+
     def sync_folder(folder: str) -> None:
         """Make a rename in `folder` survive a power cut."""
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | BYTES)
+        except OSError as error:
+            if error.errno not in _NOT_OPENED:
+                raise
+            return
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NOT_SYNCED:
+                raise
         finally:
             os.close(descriptor)
 
@@ -121,6 +143,14 @@ else:
 
         def written_back(descriptor: int, start: int, size: int) -> None:
             """Nothing: the hint means something else, or is not there."""
+
+    def lock(descriptor: int) -> bool:
+        """Take an open file for this process until it is closed; False where another has it."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def lock_folder(folder: str) -> int:
         """Keep other processes out of a folder: until the descriptor is closed, or we end.
@@ -146,6 +176,13 @@ else:
         for number in numbers:
             poll.register(number, select.POLLOUT if to_write else select.POLLIN)
         return [number for number, _ in poll.poll(None if seconds is None else 1000 * seconds)]
+
+    def widen_pipe(descriptor: int, size: int) -> None:
+        """Let a pipe hold so many bytes, where the system lets it."""
+        if sys.platform == "linux":
+            # The user's other pipes may have used up what there is.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
 
     def confine(pid: int, *, memory: int) -> None:
         """Let a process take no more memory, and leave no core file: where another can say that."""

@@ -133,6 +133,7 @@ def _files(top: str, skip: str) -> Iterator[str | OSError]:
 def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
     """Mirror a tree, several files at a time."""
     from dicomloom.errors import DicomloomError, ReadError
+    from dicomloom.files import make_folders
     from dicomloom.frames.budget import processors
     from dicomloom.frames.pipeline import Pipeline
 
@@ -150,7 +151,7 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
         target = os.path.join(arguments.target, name)
         source = os.path.join(arguments.source, name)
         try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
+            make_folders(os.path.dirname(target))
             return name, _one(source, target, arguments, coding)
         except (DicomloomError, OSError, options.UsageError) as error:
             return name, error

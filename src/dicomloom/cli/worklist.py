@@ -104,10 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _write_files(found: Iterable[Dataset], folder: str) -> None:
     """Write a file for each step, named by what identifies it where that is fit for a name."""
-    from dicomloom.files import Replacing, writing
+    from dicomloom.files import Replacing, make_folders
 
-    with writing(folder):
-        os.makedirs(folder, exist_ok=True)
+    make_folders(folder)
     used: set[str] = set()
     for step in found:
         stem = name_of(step)

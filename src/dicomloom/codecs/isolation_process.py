@@ -14,11 +14,12 @@ import sys
 import threading
 import weakref
 from collections import deque
-from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from dicomloom import errors
 from dicomloom.codecs import isolation_child as wire
 from dicomloom.errors import CorruptError, DicomloomError, LimitError, StateError
+from dicomloom.system import widen_pipe
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -106,8 +107,9 @@ class Process:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._to, self._from = self.process.stdin, self.process.stdout
-        _widen(self._to)
-        _widen(self._from)
+        # A pipe that holds a frame, or much of it: parent and child then wait less for each other.
+        widen_pipe(self._to.fileno(), _PIPE)
+        widen_pipe(self._from.fileno(), _PIPE)
 
     def begin(self, task: Task) -> None:
         """Wait until it is ready, its libraries loaded."""
@@ -287,16 +289,6 @@ def end_all(children: set[Process]) -> None:
     """End processes that nobody waits for any more."""
     for child in tuple(children):
         child.end()
-
-
-def _widen(pipe: IO[bytes]) -> None:
-    """Let a pipe hold a frame, or much of it: parent and child then wait less for each other."""
-    try:
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-    except (ImportError, AttributeError, OSError):  # not here, or too many of the user's already
-        return
 
 
 def _clean(text: Buffer) -> str:

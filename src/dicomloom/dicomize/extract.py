@@ -18,7 +18,7 @@ from dicomloom.errors import (
     UnsupportedError,
     WriteError,
 )
-from dicomloom.files import Partial, writing
+from dicomloom.files import Partial, make_folders, writing
 from dicomloom.frames.header import PIXEL_TAGS
 from dicomloom.frames.reader import FrameReader
 from dicomloom.frames.sources import FileSource, InflatedSource, Source, StrPath
@@ -133,8 +133,7 @@ def extract_all(path: StrPath, folder: StrPath, *, overwrite: bool = False) -> l
     """Write all frames of an object into a folder: ``00000.jpg`` and so on; see `extract`."""
     written = []
     with _naming(path), FrameReader(path) as reader:
-        with writing(os.fspath(folder)):
-            os.makedirs(folder, exist_ok=True)
+        make_folders(os.fspath(folder))
         width = max(5, len(str(reader.count - 1)))
         for i in range(reader.count):
             contents = _frame(reader, i)
@@ -203,8 +202,10 @@ def save(contents: Contents, target: StrPath, path: StrPath, *, overwrite: bool)
             with writing(name):
                 partial.file.write_all([chunk])
         partial.seal()
-        if overwrite or not _link(partial, name):
+        if overwrite:
             partial.place()
+        elif not partial.place_new():
+            raise _exists(name)
     finally:
         partial.discard()
     return name
@@ -218,17 +219,6 @@ _KNOWN = frozenset(
 
 def _exists(name: str) -> WriteError:
     return WriteError("cannot write: the file exists, and was not to be replaced", path=name)
-
-
-def _link(partial: Partial, name: str) -> bool:
-    """Give a file its name unless another has taken it meanwhile; False where links are not."""
-    try:
-        os.link(partial.name, name)
-    except FileExistsError:
-        raise _exists(name) from None
-    except OSError:  # this file system has no links: the caller replaces, having looked before
-        return False
-    return True
 
 
 # --- what is inside ---

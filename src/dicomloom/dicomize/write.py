@@ -141,7 +141,7 @@ def _write_recoded(name: str, dataset: Dataset, stills: list[Still], own: str, s
 
     folder = os.path.dirname(os.path.abspath(name))
     with writing(name):
-        made = tempfile.TemporaryDirectory(prefix=".dicomloom-", dir=folder)
+        made = tempfile.TemporaryDirectory(".partial", ".dicomloom-", folder)
     with made as place:
         between = os.path.join(place, "stored.dcm")
         _write_stills(between, dataset, stills, own, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from dicomloom.errors import DicomloomError, WriteError
-from dicomloom.files import Partial, writing
+from dicomloom.files import Partial, make_folders, writing
 from dicomloom.index.scan import scan
 from dicomloom.media.encode import tag_and_vr
 from dicomloom.media.findings import Finding
@@ -119,8 +119,7 @@ def extract(path: StrPath, folder: StrPath, wanted: dict[str, str]) -> tuple[int
     target = os.fspath(folder)
     found: list[Finding] = []
     copied: set[str] = set()
-    with writing(target):
-        os.makedirs(target, exist_ok=True)
+    make_folders(target)
     for node in opened.instances:
         try:
             if not node.matches(wanted):
@@ -162,7 +161,7 @@ def _take(of: DicomDir, node: Node, folder: str) -> Finding | None:
 def _copy(source: int, target: str) -> bool:
     """Copy a file; False, and no copy, where it became shorter meanwhile."""
     if os.path.lexists(target):
-        raise WriteError("there is a file of that name: extract to another folder", path=target)
+        raise _exists(target)
     partial = Partial(target)
     try:
         with writing(target):
@@ -170,7 +169,13 @@ def _copy(source: int, target: str) -> bool:
             if partial.file.copy(source, 0, size) < size:
                 return False
         partial.seal()
-        partial.place()
+        if not partial.place_new():
+            raise _exists(target)
         return True
     finally:
         partial.discard()
+
+
+def _exists(target: str) -> WriteError:
+    message = "there is a file of that name: extract to another folder"
+    return WriteError(message, path=target)

@@ -6,8 +6,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from dicomloom.errors import NotDicomError, ReadError, TruncatedError, WriteError
-from dicomloom.files import EagerFile, Replacing, writing
+from dicomloom.errors import NotDicomError, TruncatedError, WriteError
+from dicomloom.files import EagerFile, Replacing, reading, writing
 from dicomloom.media.build import Builder
 from dicomloom.media.collect import Collection
 from dicomloom.media.encode import directory
@@ -35,19 +35,21 @@ def name_of(place: tuple[int, ...]) -> str:
 
 def _copy(source: str, target: str, told: str) -> None:
     """Copy a file; `told` is what errors call the target."""
-    try:
+    with reading(source):
         file = open(source, "rb")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        made = ReadError(f"cannot read: {error.strerror or error}", path=source)
-        made.errno, made.filename = error.errno, source
-        raise made from error
     with file, writing(told):
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        size = os.fstat(file.fileno()).st_size
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BYTES
         with EagerFile(os.open(target, flags, 0o666)) as copy:
-            if copy.copy(file.fileno(), 0, size) < size:
-                raise TruncatedError("the file became shorter while it was copied", path=source)
+            size = os.fstat(file.fileno()).st_size
+            copied = copy.copy(file.fileno(), 0, size)
+            if copied != size:
+                raise TruncatedError(
+                    f"truncated: {size} bytes were expected, {copied} are there: another program "
+                    "shortened the file",
+                    path=source,
+                    offset=copied,
+                )
             os.fsync(copy.fileno())
 
 
@@ -65,6 +67,8 @@ def _write_copies(target: str, content: bytes, sources: list[str], file_ids: lis
         with writing(target):
             with Replacing(os.path.join(partial, "DICOMDIR")) as file:
                 file.write(content)
+            for folder, _, _ in os.walk(partial, topdown=False):
+                sync_folder(folder)
             os.rename(partial, target)
             sync_folder(parent)
     finally:

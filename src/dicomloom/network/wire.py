@@ -20,6 +20,7 @@ from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocke
 from dicomloom.errors import ConnectionFailed, NetworkError, ProtocolError, TimeoutExpired
 from dicomloom.network import tls, words
 from dicomloom.network.node import Node
+from dicomloom.network.timer import SteadyTimer
 from dicomloom.system import ready
 
 _LOGGER = logging.getLogger("dicomloom.network")
@@ -479,6 +480,10 @@ class Reactor(DULServiceProvider):
     It ends without a word after an unexpected event or a broken PDU, and its user would wait until
     the time-out.
     """
+
+    def __init__(self, assoc: Association) -> None:
+        super().__init__(assoc)
+        self._idle_timer, self.artim_timer = SteadyTimer(60), SteadyTimer(30)
 
     def idle_timer_expired(self) -> bool:
         """Whether nothing went over the connection for too long."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from dicomloom._native.scan import Known
-from dicomloom.errors import MissingDependencyError
+from dicomloom.errors import DicomloomError, MissingDependencyError
+from dicomloom.files import reading
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Sink, State
@@ -111,7 +113,7 @@ class ArrowPrevious:
         self.path = path
         self._kind = kind
         self._pa = _pyarrow()
-        with open(path, "rb") as file:
+        with self._understood(), open(path, "rb") as file:
             if kind == "parquet":
                 import pyarrow.parquet as pq
 
@@ -120,8 +122,18 @@ class ArrowPrevious:
                 schema = self._pa.ipc.open_file(file).schema
         self.names = tuple(schema.names)
 
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Let errors of a block say which file could not be read."""
+        with reading(self.path):
+            try:
+                yield
+            except self._pa.ArrowException as error:
+                message = f"no {self._kind} index ({error}): make the index anew"
+                raise DicomloomError(message, path=self.path) from error
+
     def _batches(self, columns: list[str] | None) -> Iterator[Any]:
-        with open(self.path, "rb") as file:
+        with self._understood(), open(self.path, "rb") as file:
             if self._kind == "parquet":
                 import pyarrow.parquet as pq
 

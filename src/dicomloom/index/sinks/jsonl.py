@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from dicomloom._native.scan import Known, Text
 from dicomloom.errors import DicomloomError
+from dicomloom.files import reading
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Sink, State
@@ -47,13 +48,16 @@ class JsonlPrevious:
             break
 
     def _rows(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        with open(self.path, "rb") as file:
+        with reading(self.path), open(self.path, "rb") as file:
             for number, line in enumerate(file, 1):
                 try:
                     row = json.loads(line)
-                except ValueError as error:
+                    if not (isinstance(row, dict) and {"Filename", "Status"} <= row.keys()):
+                        raise ValueError("it has no Filename or no Status")
+                except (ValueError, RecursionError) as error:
                     raise DicomloomError(
-                        f"line {number} is no JSON object ({error}); make the index anew",
+                        f"line {number} is no JSON object of an index ({error}); make the index "
+                        "anew",
                         path=self.path,
                     ) from error
                 yield line, row

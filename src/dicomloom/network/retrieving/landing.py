@@ -14,9 +14,16 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-from dicomloom.errors import DicomloomError
-from dicomloom.files import writing
-from dicomloom.network.serve.archive.places import Incoming, Stored, checked_head, put
+from dicomloom.errors import DicomloomError, ReadError
+from dicomloom.files import make_folders
+from dicomloom.network.serve.archive.places import (
+    Incoming,
+    Stored,
+    checked_head,
+    put,
+    sync_kept,
+)
+from dicomloom.system import sync_folder
 from dicomloom.tags import parse_tag
 
 LAYOUT = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
@@ -166,8 +173,7 @@ class Folder:
         self.remarks: deque[tuple[str, str]] = deque()
         self._layout, self._existing, self.sync = layout, existing, sync
         self._naming = threading.Lock()
-        with writing(self.folder):
-            os.makedirs(self.folder, exist_ok=True)
+        make_folders(self.folder, sync=sync)
 
     def open(
         self,
@@ -207,12 +213,16 @@ class Folder:
                 return Stored(path, "new")
         if self._existing == "replace":
             os.replace(name, path)
+            if self.sync:
+                sync_folder(os.path.dirname(path))
             return Stored(path, "replaced")
         if self._existing == "version":
             stem, ending = _apart(path)
             for number in itertools.count(1):
                 if self._put(name, version := f"{stem}-{number}{ending}"):
                     return Stored(version, "version")
+        if self.sync:
+            sync_kept(path)
         return Stored(path, "kept")
 
     def _put(self, name: str, path: str) -> bool:
@@ -224,6 +234,8 @@ class Folder:
 
         try:
             values = read_tags(name, {*self._layout.tags, _INSTANCE})
+        except ReadError:
+            raise  # the system is at fault, not the object: it would get a wrong name
         except DicomloomError as error:
             values = error.values
             self.remarks.append((uid, "its header cannot be read"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from dicomloom.errors import CorruptError, ReadError
@@ -90,8 +92,15 @@ class Journal:
         row = {"node": self._node, **sent._asdict()}
         line = json.dumps(row).encode() + b"\n"
         with writing(self._path):
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+            whole = os.fstat(self._descriptor).st_size
+            try:
+                while line:
+                    line = line[os.write(self._descriptor, line) :]
+            except OSError:
+                # Half a line with others behind it would make the whole report unreadable.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, whole)
+                raise
 
     def __enter__(self) -> Self:
         """Return self."""
@@ -103,8 +112,18 @@ class Journal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Bring the file to the disk, and close it."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if error is None:
+            with writing(self._path):
+                try:
+                    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                        os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            return
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def _key(path: str, uid: str) -> int:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dicomloom.errors import DicomloomError
-from dicomloom.files import Replacing
+from dicomloom.files import Replacing, make_folders
 from dicomloom.network import command as commands
 from dicomloom.network.association import associate
 from dicomloom.network.command import Command
@@ -83,7 +83,7 @@ class Commitment(Service):
         super().__init__({commands.N_ACTION: self.commit})
         self._holdings, self._nodes, self._ae_title = holdings, nodes, ae_title
         self._folder = os.path.join(holdings.catalog.folder, FOLDER)
-        os.makedirs(self._folder, exist_ok=True)
+        make_folders(self._folder)
         self._changed = threading.Condition()
         self._closing = False
         self._waiting = [(time.monotonic(), one) for one in self._load()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom import attributes as _attributes
 from dicomloom.errors import DicomloomError, TagError
-from dicomloom.files import Replacing, mode_of
+from dicomloom.files import Replacing, make_folders, mode_of
 from dicomloom.json_model import BROKEN, data_set_of, model_of, read_json
 from dicomloom.network import words
 from dicomloom.network.steps import table
@@ -69,7 +69,7 @@ class StepFolder:
         self.path = os.fspath(path)
         self.strict = strict
         self._lock = threading.Lock()
-        os.makedirs(self.path, exist_ok=True)
+        make_folders(self.path)
 
     def create(self, uid: str, attributes: Dataset) -> int:
         """Do what a N-CREATE asks for (PS3.4 F.7.2.1).

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicomloom.errors import DicomloomError, LimitError
+from dicomloom.errors import DicomloomError, LimitError, NetworkError
 from dicomloom.index.read import read_tags
 from dicomloom.network import command as commands
 from dicomloom.network.messages import Message
@@ -149,9 +149,10 @@ def take(
     Raises
     ------
     Refusal
-        The request is none that can be done, or the disk is full: then an OSError is its cause.
-    OSError
-        The object could not be written for another reason.
+        The request is none that can be done, or the object could not be brought to the disk: then
+        an OSError is its cause, and the status says that the object is not at fault.
+    NetworkError, ConnectionError, TimeoutError
+        It did not come whole.
     """
     uid = commands.text(message.command, "AffectedSOPInstanceUID")
     if commands.text(message.command, "AffectedSOPClassUID") != context.abstract_syntax:
@@ -167,9 +168,10 @@ def take(
     except LimitError as error:
         raise Refusal(OUT_OF_RESOURCES, f"more than {max_object} bytes") from error
     except OSError as error:
-        if error.errno in _FULL:
-            raise Refusal(OUT_OF_RESOURCES, "the disk is full") from error
-        raise
+        if isinstance(error, NetworkError | ConnectionError | TimeoutError):
+            raise
+        why = "the disk is full" if error.errno in _FULL else "it cannot be written here"
+        raise Refusal(OUT_OF_RESOURCES, why) from error
     return Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
 
 

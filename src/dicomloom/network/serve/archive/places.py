@@ -11,7 +11,7 @@ left is found without a walk, and it is beside ``objects``, so no scan of that m
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import hashlib
 import itertools
 import logging
@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.errors import WriteError
-from dicomloom.files import EagerFile, Partial, writing
+from dicomloom.files import NO_LINKS, EagerFile, Partial, make_folders, writing
 from dicomloom.network import words
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.system import lock_folder, sync_folder
@@ -42,8 +42,6 @@ _UID = re.compile(r"[0-9][0-9.]{0,63}")
 # PS3.7 Annex C and PS3.4 B.2.3.
 _DUPLICATE, _INVALID_INSTANCE, _NO_SUCH_CLASS = 0x0111, 0x0117, 0x0118
 _CANNOT_UNDERSTAND = 0xC000
-# The file system has no hard links, or no more of them.
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def is_safe_uid(text: str) -> bool:
@@ -103,8 +101,8 @@ class Places:
         self._naming = threading.Lock()
         self._incoming = os.path.join(self.folder, INCOMING)
         with writing(self.folder):
-            os.makedirs(os.path.join(self.folder, OBJECTS), exist_ok=True)
-            os.makedirs(self._incoming, exist_ok=True)
+            make_folders(os.path.join(self.folder, OBJECTS), sync=sync)
+            make_folders(self._incoming, sync=sync)
             try:
                 self._lock = lock_folder(self._incoming)
             except BlockingIOError as error:
@@ -126,9 +124,10 @@ class Places:
 
     def close(self) -> None:
         """Let another server have the folder; what is being received can still be committed."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        descriptor, self._lock = self._lock, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):  # nothing was written through it
+                os.close(descriptor)
 
     def of(self, sop_instance_uid: str) -> str:
         """Return where an instance lies, or would.
@@ -183,7 +182,8 @@ class Places:
             raise Refusal(_DUPLICATE, "there is an object of this SOP Instance UID already")
         if self.duplicates == "replace":
             os.replace(name, path)
-            self._sync(path)
+            if self.sync:
+                sync_folder(os.path.dirname(path))
             return Stored(path, "replaced")
         if self.duplicates == "version":
             for number in itertools.count(1):
@@ -191,14 +191,12 @@ class Places:
                 if self._put(name, version):
                     return Stored(version, "version")
         _LOGGER.warning("%s came again: what was here first is kept", words.printable(uid))
+        if self.sync:
+            sync_kept(path)
         return Stored(path, "kept")
 
     def _put(self, name: str, path: str) -> bool:
         return put(name, path, self._naming, sync=self.sync)
-
-    def _sync(self, path: str) -> None:
-        if self.sync:
-            sync_folder(os.path.dirname(path))
 
 
 def put(name: str, path: str, naming: threading.Lock, *, sync: bool) -> bool:
@@ -218,14 +216,12 @@ def put(name: str, path: str, naming: threading.Lock, *, sync: bool) -> bool:
         try:
             os.link(name, path)
         except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)
-            if sync:
-                sync_folder(os.path.dirname(folder))
+            make_folders(folder, sync=sync)
             os.link(name, path)
     except FileExistsError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         # Nobody else names files here: the folder is ours.
         with naming:
@@ -235,6 +231,19 @@ def put(name: str, path: str, naming: threading.Lock, *, sync: bool) -> bool:
     if sync:
         sync_folder(folder)
     return True
+
+
+def sync_kept(path: str) -> None:
+    """Bring an object to the disk that is kept in place of what came.
+
+    Whoever wrote it may be about to do that, may have failed at it, or was told not to.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(os.path.dirname(path))
 
 
 class Incoming:
