@@ -191,6 +191,9 @@ class Places:
                 version = f"{path.removesuffix('.dcm')}-{number}.dcm"
                 if self._put(name, version):
                     return Stored(version, "version")
+        if not os.path.isfile(path):
+            message = "a folder, or a link that leads nowhere, is in the place of an object"
+            raise WriteError(message, path=path)
         _LOGGER.warning("%s came again: what was here first is kept", words.printable(uid))
         return Stored(path, "kept")
 
@@ -219,7 +222,7 @@ def put(name: str, path: str, naming: threading.Lock, *, sync: bool) -> bool:
         try:
             os.link(name, path)
         except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)
+            _make(folder)
             if sync:
                 sync_folder(os.path.dirname(folder))
             os.link(name, path)
@@ -236,6 +239,16 @@ def put(name: str, path: str, naming: threading.Lock, *, sync: bool) -> bool:
     if sync:
         sync_folder(folder)
     return True
+
+
+def _make(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except FileExistsError as error:
+        # A link that leads nowhere, to a disk that is not there perhaps. As it came, it would say
+        # that the object is there.
+        code = errno.ENOTDIR
+        raise NotADirectoryError(code, os.strerror(code), folder) from error
 
 
 class Incoming:
