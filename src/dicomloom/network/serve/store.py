@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -188,9 +188,24 @@ def _check(descriptor: int, sop_class: str, sop_instance: str) -> None:
         if len(beginning) < _BEGINNING:
             raise Refusal(CANNOT_UNDERSTAND, f"the data set is broken: {error.message}") from error
         found = error.values
+        if None in found.values():
+            # Something long is before them. Whoever asks for the object goes by what it says.
+            found = _in_all(descriptor, wanted)
     for keyword, uid in wanted.items():
         if found.get(keyword) not in (uid, None):
             raise Refusal(NOT_MATCHING, f"{keyword} of the data set is not that of the request")
+
+
+def _in_all(descriptor: int, wanted: Iterable[str]) -> dict[str, str | None]:
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        at = file.seek(0, os.SEEK_CUR)
+        try:
+            file.seek(0)
+            return read_tags(file, wanted)
+        except DicomloomError as error:
+            return error.values
+        finally:
+            file.seek(at)
 
 
 def _free(folder: str) -> int:
