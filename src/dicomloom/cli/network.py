@@ -114,10 +114,18 @@ def _logging(level: str) -> AbstractContextManager[None]:
     import contextlib
     import logging
 
+    from dicomloom.shown import shown as plain
+
+    class Plain(logging.Formatter):
+        """A log has what peers said, in lines that pynetdicom makes of it."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            return "\n".join(map(plain, super().format(record).split("\n")))
+
     @contextlib.contextmanager
     def shown() -> Iterator[None]:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(levelname).1s: %(message)s"))
+        handler.setFormatter(Plain("%(levelname).1s: %(message)s"))
         handler.addFilter(_without_passcode)
         loggers = [logging.getLogger(name) for name in ("pynetdicom", "dicomloom")]
         levels = [logger.level for logger in loggers]

@@ -168,7 +168,9 @@ def _tell(sent: Sent, shown: ProgressLine | None, *, as_json: bool) -> None:
         return
     if shown:
         shown.clear()
-    sys.stderr.write(f"{sent.path}: {sent.outcome}: {_why(sent)}\n")
+    from dicomloom.shown import shown as plain
+
+    sys.stderr.write(f"{plain(sent.path)}: {sent.outcome}: {plain(_why(sent))}\n")
 
 
 def _why(sent: Sent) -> str:
