@@ -136,8 +136,9 @@ def test_n01_no_object_takes_the_place_of_another_in_the_catalog(deep):
     """One that says far behind, again and out of order, that it is another does not answer."""
     own, named = "1.2.3.4.5.6.7.8", "1"
     again = element(0x00080016, "UI", CT.encode() + b"\0") + element(0x00080018, "UI", b"1\0")
-    again += element(0x00091001, "UN", bytes(20_000)) + object_of(own, patient="EVIL")
-    question = {"PatientID": "", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}
+    again += element(0x00091001, "UN", bytes(20_000)) + element(0x00200013, "IS", b"66")
+    again += object_of(own)
+    question = {"InstanceNumber": "", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}
     with serving(deep, duplicates="version") as (server, _):
         with Raw(server.port) as raw:
             raw.associate((1, CT, [EXPLICIT_LE]))
@@ -145,8 +146,8 @@ def test_n01_no_object_takes_the_place_of_another_in_the_catalog(deep):
                 raw.store(uid, data)
                 assert raw.status() == 0
             raw.release()
-        answers = list(dicomloom.find(f"ANY@127.0.0.1:{server.port}", question, level="IMAGE"))
-    assert [one.PatientID for one in answers] == ["P1"]
+        answers = list(dicomloom.find(f"ANY@127.0.0.1:{server.port}", "IMAGE", question))
+    assert [(one.SOPInstanceUID, one.InstanceNumber) for one in answers] == [(own, None)]
 
 
 def test_n01_what_is_in_the_place_of_an_object_and_is_none_is_never_taken_for_it(deep):
