@@ -124,6 +124,11 @@ def _lacking(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def long_run() -> bool:
+    """Whether the long runs are wanted (docs/reliability.md), which take hours."""
+    return os.environ.get("DICOMLOOM_LONG") == "1"
+
+
 def manifest(corpus: Path) -> list[dict[str, str]]:
     with (corpus / "manifest.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
