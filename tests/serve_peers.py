@@ -87,9 +87,12 @@ def serve_process(folder, *arguments, port=0):
         started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file)
     try:
         until = time.monotonic() + 60
-        while b"listens at" not in log.read_bytes():
+        while True:
             assert started.poll() is None, log.read_text()
             assert time.monotonic() < until
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                break
             time.sleep(0.02)
         yield started, port, log
     finally:
