@@ -11,6 +11,7 @@ import pytest
 import dicomloom
 from dicomloom.network.serve.archive.query import find_question
 from faults import child
+from mpps_peers import MPPS
 from network_peers import p_data
 from retrieve_peers import GET, message, object_of
 from serve_peers import (
@@ -31,6 +32,7 @@ from support import DEFLATED, EXPLICIT_LE, PRINT_PEAK, element, long_run, part10
 
 STUDY, SERIES = "1.2.3", "1.2.3.1"
 JPEG = "1.2.840.10008.1.2.4.50"
+COMMITMENT = "1.2.840.10008.1.20.1"
 C_CANCEL, C_GET = 0x0FFF, 0x0010
 
 
@@ -110,6 +112,31 @@ def test_n10_a_large_object_goes_in_and_out_in_bounded_memory_byte_by_byte(tmp_p
     assert _digest_of(came) == wanted
     peaks = [int(sent.stdout.split()[-1]), int(got.stdout.split()[-1]), peak]
     assert all(one < 128 << 10 for one in peaks), peaks
+
+
+def test_n10_no_request_fills_the_disk(tmp_path):
+    """Objects, requests for commitment and steps: refused where less is free than has to stay."""
+    step = element(0x00400252, "CS", b"IN PROGRESS ")
+    reference = element(0x00081150, "UI", CT.encode() + b"\0") + element(0x00081155, "UI", b"1.2\0")
+    item = element(0xFFFEE000, None, reference)
+    asked = element(0x00081195, "UI", b"1.9\0") + element(0x00081199, "SQ", item)
+    known = b"1.2.840.10008.1.20.1.1"
+    with serving(tmp_path / "a", mpps=tmp_path / "steps", min_free=1 << 62) as (server, _):
+        with Raw(server.port) as raw:
+            raw.associate(
+                *((1, CT, [EXPLICIT_LE]), (3, MPPS, [EXPLICIT_LE])), (5, COMMITMENT, [EXPLICIT_LE])
+            )
+            raw.store("1.2.3", object_of("1.2.3"))
+            assert raw.status() == 0xA700
+            uid = MPPS.encode() + b"\0" * (len(MPPS) % 2)
+            raw.send(message(3, 0x0140, step, x0002=uid, x0110=1, x1000=b"1.2\0"))
+            assert raw.status() == 0x0213
+            raw.send(message(3, 0x0120, step, x0003=uid, x0110=2, x1001=b"1.2\0"))
+            assert raw.status() == 0x0213
+            uid = COMMITMENT.encode() + b"\0" * (len(COMMITMENT) % 2)
+            raw.send(message(5, 0x0130, asked, x0003=uid, x0110=3, x1001=known, x1008=1))
+            assert raw.status() == 0x0213
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".dcm", ".json")]
 
 
 @pytest.mark.parametrize("odd", [0, 1])

@@ -107,8 +107,7 @@ class Storage(Service):
 
     def store(self, request: Request) -> None:
         """Take one object."""
-        if self._min_free and _free(self._place.folder) < self._min_free:
-            raise Refusal(OUT_OF_RESOURCES, "the disk is as full as it may be")
+        check_room(self._place.folder, self._min_free, OUT_OF_RESOURCES)
         arrival = take(
             request.message,
             request.context,
@@ -206,6 +205,12 @@ def _in_all(descriptor: int, wanted: Iterable[str]) -> dict[str, str | None]:
             return error.values
         finally:
             file.seek(at)
+
+
+def check_room(folder: str, least: int, status: int) -> None:
+    """Raise `Refusal` with this status where fewer bytes are free on a folder's disk."""
+    if least and _free(folder) < least:
+        raise Refusal(status, "the disk is as full as it may be")
 
 
 def _free(folder: str) -> int:
