@@ -170,6 +170,27 @@ def test_n01_what_is_in_the_place_of_an_object_and_is_none_is_never_taken_for_it
     assert not (deep / "nowhere").exists()
 
 
+@pytest.mark.parametrize("link", ["objects", "objects/42"])
+def test_n01_a_link_that_leads_out_of_the_archive_is_not_written_through(deep, link):
+    """What would never be found is refused, and the catalog goes on with the others."""
+    (deep / "elsewhere").mkdir()
+    (deep / "a" / link).parent.mkdir(parents=True, exist_ok=True)
+    (deep / "a" / link).symlink_to(deep / "elsewhere")
+    with serving(deep / "a") as (server, _):
+        with Raw(server.port) as raw:
+            raw.associate(IMPLICIT_CT)
+            statuses = []
+            for uid in ("1.2.3", "1.2.4"):
+                raw.store(uid, small(uid))
+                statuses.append(raw.status())
+            raw.release()
+        question = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.1"}
+        answers = list(dicomloom.find(f"ANY@127.0.0.1:{server.port}", "IMAGE", question))
+    assert statuses == [0xC000, 0xC000 if link == "objects" else 0]
+    assert len(answers) == statuses.count(0)
+    assert files(deep / "elsewhere") == []
+
+
 @pytest.mark.parametrize("existing", ["keep", "replace", "version"])
 def test_n01_a_folder_that_cannot_be_made_is_an_error_of_retrieve(deep, existing):
     """Where a link that leads nowhere is in the place of a folder: an error, and no endless try."""

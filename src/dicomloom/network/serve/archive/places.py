@@ -101,6 +101,7 @@ class Places:
         self.duplicates = duplicates
         self.sync = sync
         self._naming = threading.Lock()
+        self._own: set[str] = set()
         self._incoming = os.path.join(self.folder, INCOMING)
         with writing(self.folder):
             os.makedirs(os.path.join(self.folder, OBJECTS), exist_ok=True)
@@ -177,6 +178,7 @@ class Places:
 
     def place(self, name: str, path: str) -> Stored:
         """Give a whole file its name, as the rule for duplicates has it."""
+        self._check_own(os.path.dirname(path))
         if self._put(name, path):
             return Stored(path, "new")
         uid = os.path.basename(path).removesuffix(".dcm")
@@ -196,6 +198,14 @@ class Places:
             raise WriteError(message, path=path)
         _LOGGER.warning("%s came again: what was here first is kept", words.printable(uid))
         return Stored(path, "kept")
+
+    def _check_own(self, folder: str) -> None:
+        """Raise WriteError where a link leads out: what lies behind it, the catalog never finds."""
+        if folder not in self._own:
+            if os.path.realpath(folder) != folder:
+                message = "it is a link, or below one: let the folder of all be a link instead"
+                raise WriteError(message, path=folder)
+            self._own.add(folder)
 
     def _put(self, name: str, path: str) -> bool:
         return put(name, path, self._naming, sync=self.sync)
