@@ -196,6 +196,24 @@ def test_n06_connects_and_aborts_leave_threads_descriptors_and_memory_flat(tmp_p
     assert not [*tmp_path.rglob("*.partial"), *tmp_path.rglob("*.dcm")]
 
 
+def test_n06_what_peers_make_pydicom_warn_of_is_neither_shown_nor_remembered(tmp_path):
+    """UIDs that are none, each another: pydicom warns of each, Python would keep each for ever."""
+    numbers = iter(range(1 << 30))
+    with serve_process(tmp_path) as (started, port, log):
+
+        def ask(count):
+            for _ in range(count):
+                wrong = [f"x{next(numbers):062}" for _ in range(500)]
+                with Raw(port) as raw:
+                    raw.associate((1, VERIFICATION, [*wrong, EXPLICIT_LE]))
+                    raw.release()
+            return state_of(started.pid)[2]
+
+        before = ask(15)
+        assert ask(30) - before < 3 << 10
+        assert "UserWarning" not in log.read_text()
+
+
 # N7: slow peers
 
 

@@ -80,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     how = {name: getattr(arguments, name) for name in ("wait", "listen", "callers")}
     with (
         network.logging_to_stderr(arguments.log_level),
+        network.warnings_to_stderr("commit"),
         network.values_as_usage(),
     ):
         node = network.node_of(arguments)
