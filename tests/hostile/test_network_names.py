@@ -12,7 +12,16 @@ from dicomloom import Node, retrieve
 from faults import child
 from mpps_peers import MPPS
 from network_peers import free_port
-from retrieve_peers import C_MOVE, Once, give, last, message, object_of, retrieved_from
+from retrieve_peers import (
+    C_MOVE,
+    Once,
+    give,
+    last,
+    message,
+    object_of,
+    read_message,
+    retrieved_from,
+)
 from serve_peers import CT, IMPLICIT_CT, Raw, serving, small
 from support import EXPLICIT_LE, element
 
@@ -197,8 +206,9 @@ def test_n01_a_folder_that_cannot_be_made_is_an_error_of_retrieve(deep, existing
     (deep / "1.2.3").symlink_to(deep / "nowhere")
 
     def script(conversation):
-        give(conversation, ("1.2.5", object_of("1.2.5")))
-        conversation.until_closed()
+        assert give(conversation, ("1.2.5", object_of("1.2.5"))) == [0xC000]
+        read_message(conversation)  # C-CANCEL
+        conversation.send(last(0xFE00, failed=1))
 
     with retrieved_from(script) as port, pytest.raises(dicomloom.WriteError):
         retrieve(node(port), deep, method="get", existing=existing, StudyInstanceUID="1.2.3")

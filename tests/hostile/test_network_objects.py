@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sqlite3
 import struct
 import zlib
@@ -9,11 +10,12 @@ import zlib
 import pytest
 
 import dicomloom
+from dicomloom.network.retrieving import planning
 from dicomloom.network.serve.archive.query import find_question
 from faults import child
 from mpps_peers import MPPS
 from network_peers import p_data
-from retrieve_peers import GET, message, object_of
+from retrieve_peers import FIND, GET, message, object_of
 from serve_peers import (
     CT,
     IMPLICIT_CT,
@@ -225,14 +227,17 @@ def test_n13_all_instances_of_a_crowded_study_are_found_in_bounded_memory(crowd)
     """C-FIND at IMAGE level gives 20,000 (a million in a long run), each once."""
     started, port, count = crowd
     node = dicomloom.Node(f"ANY@127.0.0.1:{port}", timeout=60)
-    keys = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES, "InstanceNumber": ""}
     few = {"StudyInstanceUID": f"{STUDY}.9", "SeriesInstanceUID": f"{STUDY}.9.1"}
     assert len(list(dicomloom.find(node, "IMAGE", few))) == 10
-    before = _peak(started)
-    seen = bytearray(count)
-    for answer in dicomloom.find(node, "IMAGE", keys):
-        number = int(answer.SOPInstanceUID.rpartition(".")[2])
-        seen[number] += 1
+    before, seen = _peak(started), bytearray(count)
+    keys = element(0x00080018, "UI") + element(0x00080052, "CS", b"IMAGE ")
+    keys += element(0x0020000D, "UI", b"1.2.3\0") + element(0x0020000E, "UI", b"1.2.3.1\0")
+    with Raw(port) as raw:
+        raw.associate((1, FIND, [EXPLICIT_LE]))
+        raw.connection.settimeout(60)
+        raw.send(message(1, 0x20, keys, x0002=FIND.encode() + b"\0", x0110=1, x0700=0))
+        while elements(raw.read_pdu()[12:])[0x0900] == 0xFF00:
+            seen[int(re.search(rb"1\.2\.5\.(\d+)", raw.read_pdu())[1])] += 1
     assert seen == b"\1" * count
     assert _peak(started) - before < 16 << 10
     (study,) = dicomloom.find(node, "STUDY", {"StudyInstanceUID": STUDY})
@@ -265,6 +270,17 @@ def test_n13_questions_are_looked_up_and_not_searched(crowd, tmp_path, level):
 def _open_files(process_id):
     folder = f"/proc/{process_id}/fd"
     return {os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+def test_n13_beyond_what_is_named_instances_are_counted(crowd, monkeypatch, level):
+    """retrieve leaves the question, by C-CANCEL, and knows how many are to come of the peer."""
+    monkeypatch.setattr(planning, "_MOST_EXPECTED", 100)
+    _, port, count = crowd
+    node = dicomloom.Node(f"ANY@127.0.0.1:{port}", timeout=60)
+    keys = {"StudyInstanceUID": STUDY}
+    (errand,) = planning.errands(node, planning.Wish.of("study", level, keys))
+    assert (errand.level, errand.expected, errand.count) == (level, None, count)
 
 
 def test_n13_a_crowded_study_is_planned_and_comes_in_bounded_memory(crowd, tmp_path):
