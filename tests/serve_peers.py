@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 
 import dicomloom
 from dicomloom.network.serve.listener import Listener, Terms
 from dicomloom.network.serve.services import Verification
-from network_peers import VERIFICATION, Conversation, _item, descriptors, p_data, pdu
+from network_peers import VERIFICATION, Conversation, _item, descriptors, free_port, p_data, pdu
 from support import EXPLICIT_LE, IMPLICIT_LE, element
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -70,6 +73,42 @@ def serving(folder, **options):
         given = {"port": 0, "sync": False, "timeout": 5, "at_end": ends, **options}
         with dicomloom.serve(folder, **given) as server:
             yield server, ends
+
+
+@contextlib.contextmanager
+def serve_process(folder, *arguments, port=0):
+    """`dicomloom serve` as a process; gives it, its port and the file of its log."""
+    port, log = port or free_port(), folder / "serve.log"
+    command = [
+        *(sys.executable, "-m", "dicomloom", "serve", str(folder / "held"), "--port", str(port)),
+        *("--log-level", "info", *arguments),
+    ]
+    with log.open("wb") as file:
+        started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            assert started.poll() is None, log.read_text()
+            assert time.monotonic() < until
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), 5).close()
+                break
+            time.sleep(0.02)
+        yield started, port, log
+    finally:
+        started.kill()
+        started.wait()
+
+
+def state_of(process_id):
+    """Descriptors, threads and KiB of memory of a process."""
+    with open(f"/proc/{process_id}/status") as file:
+        found = dict(line.split(":", 1) for line in file)
+    return (
+        len(os.listdir(f"/proc/{process_id}/fd")),
+        int(found["Threads"]),
+        int(found["VmRSS"].split()[0]),
+    )
 
 
 def echoes(port):

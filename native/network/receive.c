@@ -34,9 +34,11 @@ static dl_status receive_some(dl_receiver *receiver, double deadline, bool *more
         receiver->at = 0;
     }
     size_t count = 0;
+    double began = dl_monotonic_seconds();
     dl_status status =
         receiver->wire->receive(receiver->wire->context, receiver->buffer + receiver->length,
                                 receiver->capacity - receiver->length, deadline, &count, error);
+    receiver->waited += dl_monotonic_seconds() - began;
     if (status != DL_OK) return status;
     receiver->length += count;
     receiver->received += count;
@@ -157,11 +159,20 @@ static dl_status consume(dl_receiver *receiver, dl_sink *sink, dl_error *error) 
 
 dl_status dl_receive_part(dl_receiver *receiver, dl_sink *sink, dl_error *error) {
     uint8_t context_id = receiver->context_id, kind = receiver->control & DL_FRAGMENT_COMMAND;
+    double waited = receiver->waited;
+    uint64_t had = receiver->received;
     for (;;) {
         dl_status status = consume(receiver, sink, error);
         if (status != DL_OK) return status;
         if (receiver->control & DL_FRAGMENT_LAST) return DL_OK;
         dl_arrival arrival;
+        if (receiver->waited - waited > receiver->patience) {
+            /* Each PDU is in time, and the message never ends: a byte a second, say. */
+            if (receiver->received - had < DL_RECEIVER_PACE)
+                return dl_fail_os(error, ETIMEDOUT, NULL);
+            waited = receiver->waited;
+            had = receiver->received;
+        }
         status = dl_receive_fragment(receiver, dl_monotonic_seconds() + receiver->patience,
                                      &arrival, error);
         if (status != DL_OK) return status;

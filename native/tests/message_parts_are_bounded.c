@@ -1,6 +1,8 @@
 /* A part of a message goes where it is to go, no more of it than is allowed, and when it cannot go
  * there the messages after it still come; a connection that fails or is late is told. */
 #define _XOPEN_SOURCE 700
+#include <time.h>
+
 #include "temporary.h"
 #include "wires.h"
 
@@ -136,6 +138,40 @@ static void failures(void) {
     dl_bytes_free(&stream);
 }
 
+static dl_status bring_late(void *context, void *into, size_t room, double deadline, size_t *count,
+                            dl_error *error) {
+    const struct timespec pause = {.tv_nsec = 2000000};
+    (void)nanosleep(&pause, NULL);
+    return bring(context, into, room, deadline, count, error);
+}
+
+/* A peer whose every PDU is in time has to get on with its message, too. */
+static void pace(void) {
+    static const uint8_t MANY[2 * DL_RECEIVER_PACE];
+    const struct {
+        size_t size;
+        dl_status status;
+    } cases[] = {{1, DL_ERR_IO}, {100, DL_ERR_IO}, {sizeof MANY, DL_OK}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        dl_bytes stream = {0};
+        for (int number = 0; number < 5; number++) {
+            put_pdu(&stream, 6 + (uint32_t)cases[i].size);
+            put_fragment(&stream, 1, number < 4 ? 0 : DL_FRAGMENT_LAST, MANY, cases[i].size);
+        }
+        bringing b = {.data = stream.data, .size = stream.length, .step = cases[i].size + 12};
+        dl_wire wire = {.context = &b, .receive = bring_late};
+        dl_receiver receiver;
+        dl_arrival arrival;
+        dl_error error = {0};
+        dl_sink sink = {.descriptor = -1, .most = MOST};
+        dl_receiver_open(&receiver, &wire, buffer, sizeof buffer, MOST, 0.001);
+        CHECK(go_to_fragment(&receiver, &arrival, &error) == DL_OK);
+        CHECK(dl_receive_part(&receiver, &sink, &error) == cases[i].status);
+        if (cases[i].status == DL_ERR_IO) CHECK(error.os_error == ETIMEDOUT);
+        dl_bytes_free(&stream);
+    }
+}
+
 /* What breaks the contract is said, and changes nothing. */
 static void contracts(void) {
     dl_bytes stream = two_messages();
@@ -158,6 +194,7 @@ int main(void) {
     limits();
     descriptors();
     failures();
+    pace();
     contracts();
     return 0;
 }

@@ -94,7 +94,11 @@ def make_folders(folder: str, *, sync: bool = True) -> None:
         while not os.path.isdir(above):
             missing.append(above)
             above = os.path.dirname(above)
-        os.makedirs(folder, exist_ok=True)
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except FileExistsError as error:  # a file, or a link that leads nowhere
+            code = errno.ENOTDIR
+            raise NotADirectoryError(code, os.strerror(code), error.filename) from error
         if sync:
             for one in reversed(missing):
                 sync_folder(os.path.dirname(one))

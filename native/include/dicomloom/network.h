@@ -44,6 +44,7 @@ typedef struct dl_receiver {
     const dl_wire *wire;
     double patience;             /* seconds that a PDU may take from its first byte to its last */
     double deadline;             /* of the PDU at hand */
+    double waited;               /* seconds for bytes; what their sink takes is not the peer's */
     uint32_t most;               /* bytes of the largest PDU that is taken, without its header */
     uint32_t pdu_left;           /* bytes of the PDU at hand that are not consumed */
     uint32_t left;               /* bytes of the fragment at hand that are not consumed */
@@ -81,7 +82,9 @@ typedef struct dl_sink {
 /* Brings the rest of a message's command set or data set, whichever the fragment at hand is of, to
  * a sink. After it the next fragment is of another part, or message. DL_ERR_CORRUPT where a
  * fragment of another part or context comes before the last one; DL_ERR_TRUNCATED at the end of
- * the connection, or at a PDU of another type; DL_ERR_IO: the wire. */
+ * the connection, or at a PDU of another type; DL_ERR_IO: the wire, or (ETIMEDOUT) a PDU that takes
+ * longer than `patience`, or a peer that needs that time for less than DL_RECEIVER_PACE bytes. */
+#define DL_RECEIVER_PACE 1024
 DL_NODISCARD dl_status dl_receive_part(dl_receiver *receiver, dl_sink *sink, dl_error *error);
 
 /* --- sending -----------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import sys
 
+from dicomloom.shown import harmless, shown
+
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +22,6 @@ FORMATS = ("table", "csv", "json", "parquet")
 # Rows that the widths of a table are taken from, that a Parquet row group has.
 _FIRST, _GROUP = 100, 4096
 _WIDEST = 40
-_FORMULA = ("=", "+", "-", "@")
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
@@ -55,31 +56,6 @@ def format_of(given: str | None, output: str | None) -> str:
         return "table" if sys.stdout.isatty() else "csv"
     end = output.rpartition(".")[2].lower()
     return end if end in FORMATS else "csv"
-
-
-def shown(text: str) -> str:
-    r"""Return text on one line without control characters.
-
-    Examples
-    --------
-    >>> shown("DOE^\x1b[31mJOHN")
-    'DOE^\\x1b[31mJOHN'
-    """
-    from dicomloom.network.words import printable
-
-    return text if text.isprintable() else printable(text, limit=len(text) * 10)
-
-
-def harmless(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula.
-
-    Examples
-    --------
-    >>> harmless("=1+1"), harmless("DOE^JOHN")
-    ("'=1+1", 'DOE^JOHN')
-    """
-    text = shown(text)
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
 def columns_of(identifier: Dataset, before: str = "") -> list[str]:

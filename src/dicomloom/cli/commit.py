@@ -80,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     how = {name: getattr(arguments, name) for name in ("wait", "listen", "callers")}
     with (
         network.logging_to_stderr(arguments.log_level),
+        network.warnings_to_stderr("commit"),
         network.values_as_usage(),
     ):
         node = network.node_of(arguments)
@@ -117,7 +118,7 @@ def summary(report: CommitReport) -> str:
 
 def lines(report: CommitReport) -> Iterator[str]:
     """Return a line for each object."""
-    from dicomloom.network.words import printable
+    from dicomloom.shown import shown
 
     for committed in report.committed:
         yield f"committed  {committed.SOPInstanceUID}"
@@ -127,6 +128,6 @@ def lines(report: CommitReport) -> Iterator[str]:
     for pending in report.pending:
         yield f"pending    {pending.SOPInstanceUID}"
     for foreign in report.foreign:
-        yield f"unasked    {printable(foreign.SOPInstanceUID)}"
+        yield f"unasked    {shown(foreign.SOPInstanceUID)}"
     for left_out in report.left_out:
-        yield f"left out   {left_out.path}  {left_out.reason}"
+        yield f"left out   {shown(left_out.path)}  {shown(left_out.reason)}"

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dicomloom.network.echo import echo
 
     node = network.node_of(arguments)
-    with network.logging_to_stderr(arguments.log_level):
+    with network.logging_to_stderr(arguments.log_level), network.warnings_to_stderr("echo"):
         result = echo(node, arguments.count)
     if arguments.json:
         import json

@@ -78,6 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow-symlinks", action="store_true", help="enter linked directories, each once"
     )
+    parser.add_argument(
+        "--spreadsheet",
+        action=argparse.BooleanOptionalAction,
+        help="of CSV: no cell is a formula or has control characters (default: on a terminal)",
+    )
     options.add_progress(parser)
     options.add_json(parser, "the summary (on stderr when the rows go to standard output)")
 
@@ -169,16 +174,21 @@ def _index(arguments: argparse.Namespace, paths: Iterator[str], line: ProgressLi
     from dicomloom.index.run import index
 
     to_stdout = arguments.output is None
+    kind = arguments.format or ("csv" if to_stdout else None)
+    spreadsheet = arguments.spreadsheet
+    if spreadsheet is None:
+        spreadsheet = to_stdout and kind == "csv" and sys.stdout.isatty()
     summary = index(
         paths,
         sys.stdout.buffer if to_stdout else arguments.output,
         _wanted(arguments),
-        format=arguments.format or ("csv" if to_stdout else None),
+        format=kind,
         update=arguments.update,
         threads=arguments.jobs,
         errors=arguments.errors,
         typed=arguments.typed,
         follow_symlinks=arguments.follow_symlinks,
+        spreadsheet=spreadsheet,
         progress=line,
     )
     if line:

@@ -190,5 +190,8 @@ def _explain(error: Exception) -> int:
         code = EXIT_UNWRITABLE if error.errno == 28 else EXIT_UNREADABLE  # ENOSPC
     else:
         raise error
-    sys.stderr.write(f"dicomloom: {error}\n")
+    from dicomloom.shown import shown
+
+    # It may have names of files, and what files say.
+    sys.stderr.write(f"dicomloom: {shown(str(error))}\n")
     return code

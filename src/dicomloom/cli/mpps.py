@@ -157,6 +157,7 @@ def _instances(paths: list[str]) -> Iterator[Dataset]:
     """
     from dicomloom.errors import CorruptError, ReadError
     from dicomloom.index.scan import scan
+    from dicomloom.shown import shown
 
     rows: list[dict[str, Any]] = []
     for path in paths:
@@ -170,7 +171,7 @@ def _instances(paths: list[str]) -> Iterator[Dataset]:
         if row["Status"] != "OK" and not foreign:
             raise CorruptError(f"{error}; nothing was sent", path=name)
         if foreign:
-            sys.stderr.write(f"dicomloom mpps: {name}: left out, {error}\n")
+            sys.stderr.write(f"dicomloom mpps: {shown(name)}: left out, {shown(error)}\n")
         elif row[_MEDIA] != _DIRECTORY:
             lacking = next((keyword for keyword in _UIDS if not row[keyword]), None)
             if lacking:
@@ -202,7 +203,8 @@ def _tell(known: StepState, as_json: bool) -> None:
         made = {"uid": known.uid, "state": known.state, "attributes": model_of(known.attributes)}
         sys.stdout.write(json.dumps(made, ensure_ascii=False) + "\n")
         return
-    from dicomloom.cli.answers import cell, shown
+    from dicomloom.cli.answers import cell
+    from dicomloom.shown import shown
 
     series = items_of(known.attributes, SERIES)
     keywords = ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence")

@@ -113,11 +113,24 @@ def logging_to_stderr(level: str | None) -> AbstractContextManager[None]:
 def _logging(level: str) -> AbstractContextManager[None]:
     import contextlib
     import logging
+    from copy import copy
+
+    from dicomloom.shown import shown as plain
+
+    class Plain(logging.Formatter):
+        """A log has what peers said; only its first line begins at the left."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            if record.exc_info and level != "debug":
+                # pynetdicom shows where in its source it met what a peer did.
+                record = copy(record)
+                record.exc_info = record.exc_text = None
+            return "\n  ".join(map(plain, super().format(record).split("\n")))
 
     @contextlib.contextmanager
     def shown() -> Iterator[None]:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(levelname).1s: %(message)s"))
+        handler.setFormatter(Plain("%(levelname).1s: %(message)s"))
         handler.addFilter(_without_passcode)
         loggers = [logging.getLogger(name) for name in ("pynetdicom", "dicomloom")]
         levels = [logger.level for logger in loggers]

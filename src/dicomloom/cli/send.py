@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         how = (arguments.commit_wait, arguments.commit_listen, arguments.commit_state)
         asking = CommitOptions(*how) if arguments.commit else None
     check_new(arguments.commit_state if asking else None)
-    with network.logging_to_stderr(arguments.log_level):
+    with network.logging_to_stderr(arguments.log_level), network.warnings_to_stderr("send"):
         code, there = _send(node, arguments, chosen, keep=asking is not None)
         if asking is not None and not _commit(node, there, asking, as_json=arguments.json):
             code = code or EXIT_SOME_FAILED
@@ -168,7 +168,9 @@ def _tell(sent: Sent, shown: ProgressLine | None, *, as_json: bool) -> None:
         return
     if shown:
         shown.clear()
-    sys.stderr.write(f"{sent.path}: {sent.outcome}: {_why(sent)}\n")
+    from dicomloom.shown import shown as plain
+
+    sys.stderr.write(f"{plain(sent.path)}: {sent.outcome}: {plain(_why(sent))}\n")
 
 
 def _why(sent: Sent) -> str:

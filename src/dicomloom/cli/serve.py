@@ -120,7 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
     given = {name: value for name in _SAME if (value := getattr(arguments, name)) not in (None, [])}
     if arguments.host:
         given["hosts"] = arguments.host
-    with network.logging_to_stderr(arguments.log_level):
+    # What pydicom warns of has values of peers; and Python remembers each warning for ever.
+    with network.logging_to_stderr(arguments.log_level), network.warnings_to_stderr("serve"):
         with network.values_as_usage():
             server = serve(
                 arguments.folder,

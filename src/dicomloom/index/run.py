@@ -62,7 +62,13 @@ def _ending(sink: Sink, name: str) -> Iterator[Sink]:
 
 @contextlib.contextmanager
 def _open_output(
-    kind: str, out: StrPath | BinaryIO, name: str, schema: Schema, update: bool
+    kind: str,
+    out: StrPath | BinaryIO,
+    name: str,
+    schema: Schema,
+    *,
+    update: bool,
+    spreadsheet: bool,
 ) -> Iterator[tuple[Sink, Previous | None]]:
     """Give the sink and, for an update of something, what is updated."""
     with contextlib.ExitStack() as stack:
@@ -80,7 +86,7 @@ def _open_output(
                     previous = open_previous(kind, name, schema)
                 file = stack.enter_context(Replacing(name))
             with writing(name):
-                sink = open_sink(kind, file, schema)
+                sink = open_sink(kind, file, schema, spreadsheet=spreadsheet)
         yield stack.enter_context(_ending(sink, name)), previous
 
 
@@ -106,6 +112,7 @@ def index(
     errors: str = "keep",
     typed: bool = False,
     follow_symlinks: bool = False,
+    spreadsheet: bool = False,
     progress: Callable[[Progress], object] | None = None,
 ) -> Summary:
     """Index all files below some paths into a table on disk.
@@ -126,6 +133,10 @@ def index(
         Keep the rows of files whose size, modification time and inode are those in `out`, read new
         and changed ones, drop those that are gone. Not for CSV. Where `out` does not exist all is
         read; an interrupted first run into SQLite is continued.
+    spreadsheet : bool
+        Of CSV, for a file that a spreadsheet is to open: what that could take for a formula, which
+        is a way to run programs, gets an apostrophe in front, and control characters are escaped.
+        Numbers stay. Programs take the values as they are, without this.
 
     Returns
     -------
@@ -164,10 +175,13 @@ def index(
         kind = format_of("", format)
     if update and kind == "csv":
         raise ValueError("a CSV index holds no file times to compare: update another format")
+    if spreadsheet and kind != "csv":
+        raise ValueError(f"spreadsheet is for csv: {kind} has the values as they are")
     schema = Schema(tags, typed=typed, file_info=kind != "csv")
     misfits = 0
     kept = Kept(0, 0, 0)
-    with _open_output(kind, out, name, schema, update) as (sink, previous):
+    where = _open_output(kind, out, name, schema, update=update, spreadsheet=spreadsheet)
+    with where as (sink, previous):
         known = _load(previous) if previous else None
         with Scan(
             paths,

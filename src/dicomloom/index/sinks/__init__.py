@@ -94,12 +94,12 @@ def format_of(path: str | os.PathLike[str], given: str | None = None) -> str:
     return SUFFIXES[suffix]
 
 
-def open_sink(kind: str, file: BinaryIO, schema: Schema) -> Sink:
+def open_sink(kind: str, file: BinaryIO, schema: Schema, *, spreadsheet: bool = False) -> Sink:
     """Open a sink that writes a stream of bytes: every format but sqlite, which owns its file."""
     if kind == "csv":
-        from dicomloom.index.sinks.csv import CsvSink
+        from dicomloom.index.sinks.csv import CsvSink, SpreadsheetSink
 
-        return CsvSink(file, schema)
+        return (SpreadsheetSink if spreadsheet else CsvSink)(file, schema)
     if kind == "jsonl":
         from dicomloom.index.sinks.jsonl import JsonlSink
 

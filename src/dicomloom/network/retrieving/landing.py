@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 import string
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from dicomloom.errors import DicomloomError, ReadError
 from dicomloom.files import make_folders
@@ -34,6 +35,9 @@ _ABSENT = "none"
 _FIT = frozenset(" .-_^+=,@#()~")
 # Characters that a name may not begin with: hidden files, options, home folders, blanks.
 _NOT_FIRST, _NOT_LAST = ".-~ ", ". "
+_DEVICE = re.compile(
+    r"(?:CON|PRN|AUX|NUL|COM[0-9\xb9\xb2\xb3]|LPT[0-9\xb9\xb2\xb3])", re.IGNORECASE
+)
 # Characters of a value; bytes of a name, so that a UID, a number and an ending still fit in 255.
 _LONGEST_VALUE, _LONGEST_NAME = 64, 160
 
@@ -119,6 +123,10 @@ class Layout:
         name = "".join(
             text + ("" if field is None else fit_name(values.get(field))) for text, field in part
         )
+        if _DEVICE.fullmatch(name.partition(".")[0].rstrip()):
+            # Windows, or a share of it, takes it for a device, whatever it ends in.
+            stem, dot, ending = name.partition(".")
+            name = f"{stem}-{_hash(name)}{dot}{ending}"
         if len(os.fsencode(name)) <= _LONGEST_NAME:
             return name
         stem, ending = _apart(name)
@@ -203,14 +211,12 @@ class Folder:
 
     def place(self, name: str, uid: str) -> Stored:
         """Give a whole file its name."""
-        path = os.path.join(self.folder, self._layout.path_of(self._values(name, uid)))
-        if self._put(name, path):
-            return Stored(path, "new")
-        if _instance_of(path) != uid:
-            stem, ending = _apart(path)
-            path = f"{stem}-{uid}{ending}"
+        first = os.path.join(self.folder, self._layout.path_of(self._values(name, uid)))
+        for path in _candidates(first, uid):
             if self._put(name, path):
                 return Stored(path, "new")
+            if _instance_of(path) == uid:
+                break
         if self._existing == "replace":
             os.replace(name, path)
             if self.sync:
@@ -243,6 +249,15 @@ class Folder:
             if values[_INSTANCE] is None:
                 self.remarks.append((uid, "its data set has no SOP Instance UID"))
         return {**values, _INSTANCE: uid}
+
+
+def _candidates(path: str, uid: str) -> Iterator[str]:
+    """Give the names that an object may have, where others have the first ones."""
+    yield path
+    stem, ending = _apart(path)
+    yield f"{stem}-{uid}{ending}"
+    for number in itertools.count(1):
+        yield f"{stem}-{uid}-{number}{ending}"
 
 
 def _instance_of(path: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -268,23 +269,28 @@ def _matches(
             yield keys | {UNIQUE[level]: value}, _number(answer, level)
 
 
-def _ask(association: OpenAssociation, wish: Wish, level: str, above: Keys) -> Iterator[Dataset]:
+def _ask(
+    association: OpenAssociation, wish: Wish, level: str, above: Keys
+) -> Generator[Dataset, None, None]:
     """Give the answers at a level that are fit to be asked for again, each once."""
     identifier, _ = identifier_of(level, wish.root, above | wish.keys.get(level, {}), False)
     unique, given = UNIQUE[level], wish.given(level)
     question = Question(f"C-FIND at level {level}", MODELS[wish.root], identifier)
     seen: set[str] = set()
-    for answer in answers(association, question):
-        value = str(answer.get(unique) or "")
-        fits = level == "PATIENT" or is_safe_uid(value)
-        # Some peers leave out keys that they do not know, and answer with all that they have.
-        if not fits or value in seen or (given is not None and value not in given):
-            _LOGGER.warning("%s: an answer at level %s is left out", association.node, level)
-            continue
-        if len(seen) == _MOST_FOUND:
-            raise LimitError(f"expected at most {_MOST_FOUND} answers at level {level}, found more")
-        seen.add(value)
-        yield answer
+    with closing(answers(association, question)) as found:
+        for answer in found:
+            value = str(answer.get(unique) or "")
+            fits = level == "PATIENT" or is_safe_uid(value)
+            # Some peers leave out keys that they do not know, and answer with all that they have.
+            if not fits or value in seen or (given is not None and value not in given):
+                _LOGGER.warning("%s: an answer at level %s is left out", association.node, level)
+                continue
+            if len(seen) == _MOST_FOUND:
+                raise LimitError(
+                    f"expected at most {_MOST_FOUND} answers at level {level}, found more"
+                )
+            seen.add(value)
+            yield answer
 
 
 def _number(answer: Dataset, level: str) -> int | None:
@@ -297,6 +303,8 @@ class _Survey:
 
     def __init__(self, association: OpenAssociation, wish: Wish, study: Errand) -> None:
         self._association, self._wish, self._study = association, wish, study
+        # Whether a question was left before its end; a peer that does not heed that is left.
+        self._cancelled = False
 
     def errands(self) -> list[Errand]:
         """Return what there is of a study, in requests of the wish's level."""
@@ -322,9 +330,14 @@ class _Survey:
 
     def _instances(self, above: Keys) -> dict[str, Instance] | None:
         made: dict[str, Instance] = {}
-        for answer in _ask(self._association, self._wish, "IMAGE", above):
-            sop_class = str(answer.get("SOPClassUID") or "")
-            known = sop_class if is_safe_uid(sop_class) else ""
-            if len(made) <= _MOST_EXPECTED or self._wish.level == "IMAGE":
+        if self._cancelled and not self._association.pynetdicom.is_established:
+            return None
+        with closing(_ask(self._association, self._wish, "IMAGE", above)) as found:
+            for answer in found:
+                sop_class = str(answer.get("SOPClassUID") or "")
+                known = sop_class if is_safe_uid(sop_class) else ""
                 made[str(answer.SOPInstanceUID)] = Instance(known, above["SeriesInstanceUID"])
-        return None if len(made) > _MOST_EXPECTED and self._wish.level != "IMAGE" else made
+                if len(made) > _MOST_EXPECTED and self._wish.level != "IMAGE":
+                    self._cancelled = True
+                    return None
+        return made

@@ -381,15 +381,21 @@ def _extended(event: evt.Event) -> dict[UID, bytes]:
     }
 
 
+_NO_TLS = "the peer speaks no TLS: tell it to, or offer a port without"
+_TLS_FAULTS = {
+    "HTTP_REQUEST": "the peer speaks HTTP on a port with TLS",
+    "WRONG_VERSION_NUMBER": _NO_TLS,
+    "RECORD_LAYER_FAILURE": _NO_TLS,
+    "UNEXPECTED_MESSAGE": _NO_TLS,
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate, and one is wanted",
+}
+
+
 def _tls_fault(node: Node, error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the peer's certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        if error.reason == "HTTP_REQUEST":
-            return "the peer speaks HTTP on a port with TLS"
-        if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE"):
-            return "the peer speaks no TLS: tell it to, or offer a port without"
-        if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
-            return "the peer showed no certificate, and one is wanted"
-        return tls.explain(node, error).message
+        return _TLS_FAULTS.get(error.reason or "") or tls.explain(node, error).message
     if isinstance(error, TimeoutError):
         return str(error)
     return "the peer closed the connection during the TLS handshake"

@@ -31,6 +31,7 @@ from dicomloom.network.serve.archive.places import is_safe_uid
 from dicomloom.network.serve.contexts import DECODED, IMPLICIT
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import SUCCESS, Request, Service
+from dicomloom.network.serve.store import check_room
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 FOLDER = ".commitment"
@@ -77,10 +78,15 @@ class Commitment(Service):
         By AE title.
     ae_title : str
         What we are called.
+    min_free : int
+        Bytes that have to be free on the disk before a request is taken, which is kept there.
     """
 
-    def __init__(self, holdings: Holdings, nodes: Mapping[str, Node], ae_title: str) -> None:
+    def __init__(
+        self, holdings: Holdings, nodes: Mapping[str, Node], ae_title: str, *, min_free: int = 0
+    ) -> None:
         super().__init__({commands.N_ACTION: self.commit})
+        self._min_free = min_free
         self._holdings, self._nodes, self._ae_title = holdings, nodes, ae_title
         self._folder = os.path.join(holdings.catalog.folder, FOLDER)
         make_folders(self._folder)
@@ -99,6 +105,7 @@ class Commitment(Service):
         transaction = _read(request)
         if len(os.listdir(self._folder)) >= _MOST_WAITING:
             raise Refusal(_OUT_OF_RESOURCES, "too many requests wait for their result")
+        check_room(self._folder, self._min_free, _OUT_OF_RESOURCES)
         self._save(transaction)
         request.answer(SUCCESS)
         command, data = self._result(transaction, request.context.transfer_syntax)

@@ -6,9 +6,15 @@ from dicomloom.network import command as commands
 from dicomloom.network.command import Value
 from dicomloom.network.datasets import write_data_set
 from dicomloom.network.serve.contexts import IMPLICIT
-from dicomloom.network.serve.mpps import NO_SUCH_INSTANCE, StepFolder, answer_of
+from dicomloom.network.serve.mpps import (
+    NO_SUCH_INSTANCE,
+    RESOURCE_LIMITATION,
+    StepFolder,
+    answer_of,
+)
 from dicomloom.network.serve.refusal import Refusal
 from dicomloom.network.serve.services import SUCCESS, UNRECOGNIZED, Request, Service
+from dicomloom.network.serve.store import check_room
 from dicomloom.uids import new_uid
 
 MODALITY_STEP, RETRIEVE = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
@@ -20,16 +26,18 @@ class PerformedSteps(Service):
     Parameters
     ----------
     folder : StepFolder
+    min_free : int
+        Bytes that have to be free on the disk before anything is written.
     """
 
-    def __init__(self, folder: StepFolder) -> None:
+    def __init__(self, folder: StepFolder, *, min_free: int = 0) -> None:
         handlers = {
             commands.N_CREATE: self.create,
             commands.N_SET: self.change,
             commands.N_GET: self.get,
         }
         super().__init__(handlers)
-        self._folder = folder
+        self._folder, self._min_free = folder, min_free
 
     def takes(self, abstract_syntax: str) -> bool:
         """Whether it is a class of performed procedure steps."""
@@ -38,12 +46,14 @@ class PerformedSteps(Service):
     def create(self, request: Request) -> None:
         """Begin a step; a peer that gives no UID is told ours (PS3.7 10.1.5.1.4)."""
         _check_class(request, MODALITY_STEP)
+        check_room(self._folder.path, self._min_free, RESOURCE_LIMITATION)
         uid = request.text("AffectedSOPInstanceUID") or new_uid()
         _answer(request, self._folder.create(uid, request.data_set()), AffectedSOPInstanceUID=uid)
 
     def change(self, request: Request) -> None:
         """Change a step."""
         _check_class(request, MODALITY_STEP)
+        check_room(self._folder.path, self._min_free, RESOURCE_LIMITATION)
         uid = request.text("RequestedSOPInstanceUID")
         _answer(request, self._folder.change(uid, request.data_set()))
 

@@ -146,7 +146,8 @@ def serve(
     max_object : int, optional
         Bytes of the largest data set that is stored; larger ones are refused with status A700.
     min_free : int
-        Bytes that stay free on the disk: else objects are refused with status A700.
+        Bytes that stay free on the disk: else objects are refused with status A700, and what asks
+        for commitment or tells of a step with 0213.
     max_pdu : int
         Bytes of the largest P-DATA-TF PDU that is taken.
     timeout, idle_timeout : float
@@ -200,7 +201,7 @@ def serve(
         holdings = Holdings(catalog)
         kept.callback(holdings.close)
         catalog.refresh()
-        commitment = Commitment(holdings, destinations, terms.ae_title)
+        commitment = Commitment(holdings, destinations, terms.ae_title, min_free=min_free)
         kept.callback(commitment.close)
         services: list[Service] = [
             Verification(),
@@ -212,7 +213,7 @@ def serve(
         if worklist is not None:
             services.append(Worklists(WorklistFolder(worklist)))
         if mpps is not None:
-            services.append(PerformedSteps(StepFolder(mpps)))
+            services.append(PerformedSteps(StepFolder(mpps), min_free=min_free))
         # Last: what nobody else takes is stored.
         services.append(Storage(places, holdings.add, max_object=max_object, min_free=min_free))
         listener = Listener(terms, services, hosts=hosts, port=port, at_end=at_end)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,8 +109,7 @@ class Storage(Service):
 
     def store(self, request: Request) -> None:
         """Take one object."""
-        if self._min_free and _free(self._place.folder) < self._min_free:
-            raise Refusal(OUT_OF_RESOURCES, "the disk is as full as it may be")
+        check_room(self._place.folder, self._min_free, OUT_OF_RESOURCES)
         arrival = take(
             request.message,
             request.context,
@@ -191,9 +191,30 @@ def _check(descriptor: int, sop_class: str, sop_instance: str) -> None:
         if len(beginning) < _BEGINNING:
             raise Refusal(CANNOT_UNDERSTAND, f"the data set is broken: {error.message}") from error
         found = error.values
+        if None in found.values():
+            # Something long is before them. Whoever asks for the object goes by what it says.
+            found = _in_all(descriptor, wanted)
     for keyword, uid in wanted.items():
         if found.get(keyword) not in (uid, None):
             raise Refusal(NOT_MATCHING, f"{keyword} of the data set is not that of the request")
+
+
+def _in_all(descriptor: int, wanted: Iterable[str]) -> dict[str, str | None]:
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        at = file.seek(0, os.SEEK_CUR)
+        try:
+            file.seek(0)
+            return read_tags(file, wanted)
+        except DicomloomError as error:
+            return error.values
+        finally:
+            file.seek(at)
+
+
+def check_room(folder: str, least: int, status: int) -> None:
+    """Raise `Refusal` with this status where fewer bytes are free on a folder's disk."""
+    if least and _free(folder) < least:
+        raise Refusal(status, "the disk is as full as it may be")
 
 
 def _free(folder: str) -> int:

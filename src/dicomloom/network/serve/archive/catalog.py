@@ -32,6 +32,7 @@ INDEX = "index.sqlite"
 HELD, _PROCESSING_FAILURE, _NO_SUCH_INSTANCE, _CLASS_CONFLICT = 0, 0x0110, 0x0112, 0x0119
 _NAMES = ("SOPInstanceUID", "SOPClassUID")
 _ROWS = 8192
+_NO_SIZE = (1 << 64) - 1  # no file has it
 
 
 class Held(NamedTuple):
@@ -150,7 +151,7 @@ class Catalog:
         query = "SELECT path, size, modified, inode FROM instance"
         with self._database.reading() as database:
             for path, *state in database.execute(query):
-                known.add(os.path.join(self.folder, path), *state)
+                known.add(os.path.join(self.folder, path), *_known(state))
             (last,) = database.execute("SELECT coalesce(max(id), 0) FROM instance").fetchone()
         with os.scandir(self.folder) as entries:
             roots = [entry.path for entry in entries if not entry.name.startswith((".", INDEX))]
@@ -167,7 +168,7 @@ class Catalog:
             gone = [
                 path
                 for path, *state in database.execute(f"{query} WHERE id <= ?", (last,))
-                if not known.keeps(os.path.join(self.folder, path), *state)
+                if not known.keeps(os.path.join(self.folder, path), *_known(state))
             ]
         for start in range(0, len(gone), _ROWS):
             unfit = []
@@ -328,6 +329,12 @@ class Catalog:
             self._take(database, self._scan(names), unfit)
 
 
+def _known(state: list[int]) -> tuple[int, int, int]:
+    """Return size, time and inode of a file; of one that could not be looked at, none there is."""
+    size, modified, inode = state
+    return (size, modified, inode) if size >= 0 else (_NO_SIZE, 0, 0)
+
+
 def _tell(unfit: list[Unfit]) -> None:
     for path, reason in unfit:
-        _LOGGER.info("%s does not answer: %s", words.printable(path), reason)
+        _LOGGER.info("%s does not answer: %s", words.printable(path), words.printable(reason))

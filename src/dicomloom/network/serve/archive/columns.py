@@ -38,7 +38,7 @@ _MORE = {
         *("AcquisitionDate", "AcquisitionTime", "ImageType", "ImageComments"),
     ),
 }
-SYNTAX = "(0002,0010)"
+SYNTAX, NAMED = "(0002,0010)", "(0002,0003)"
 # The attributes of each level that an object has itself.
 STORED = {
     level: tuple(
@@ -54,7 +54,7 @@ TABLES = {
     "series": STORED["SERIES"],
     "instance": STORED["IMAGE"],
 }
-SCANNED = (*TABLES["study"], *TABLES["series"], *TABLES["instance"], SYNTAX)
+SCANNED = (*TABLES["study"], *TABLES["series"], *TABLES["instance"], SYNTAX, NAMED)
 # Begins what a JSON array of alternatives follows: values, or component groups of a name.
 SEVERAL = "\x1f"
 _DATE = re.compile(r"([0-9]{4})(\.?)([0-9]{2})\2([0-9]{2})", re.ASCII)

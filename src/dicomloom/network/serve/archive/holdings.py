@@ -8,6 +8,7 @@ import threading
 from dicomloom.errors import DicomloomError
 from dicomloom.network.serve.archive.catalog import Catalog
 from dicomloom.network.serve.store import Arrival
+from dicomloom.network.words import printable
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 # Files of one transaction. A small one costs about as much as a large one, so they wait for each
@@ -82,7 +83,7 @@ class Holdings:
     def _add(self, batch: list[str]) -> bool:
         try:
             for path, reason in self.catalog.add(batch):
-                _LOGGER.warning("%s does not answer: %s", path, reason)
+                _LOGGER.warning("%s does not answer: %s", printable(path), printable(reason))
         except (DicomloomError, OSError) as error:
             _LOGGER.error("the catalog cannot be written: %s", error)
             return False

@@ -11,7 +11,14 @@ from typing import NamedTuple, cast
 
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import FILE_INFO
-from dicomloom.network.serve.archive.columns import SCANNED, SYNTAX, TABLES, is_keyed, key_of
+from dicomloom.network.serve.archive.columns import (
+    NAMED,
+    SCANNED,
+    SYNTAX,
+    TABLES,
+    is_keyed,
+    key_of,
+)
 from dicomloom.network.serve.archive.database import columns_of
 
 _NEEDED = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
@@ -142,8 +149,17 @@ def _fault(columns: _Columns, row: int) -> str:
     name = columns["Filename"][row]
     if "\\" in name and not os.path.lexists(name):
         return "its name is not UTF-8"
+    received = columns[NAMED][row]
+    if received not in ("", columns["SOPInstanceUID"][row]) and received == _uid_in(name):
+        # A peer stored it as one instance; what is far behind in it may not make it another.
+        return "it was received as another instance"
     missing = [keyword for keyword in _NEEDED if not columns[keyword][row]]
     return f"there is no {missing[0]}" if missing else ""
+
+
+def _uid_in(name: str) -> str:
+    """Return the UID by which `Places` has named a file, with a number perhaps."""
+    return os.path.basename(name).removesuffix(".dcm").partition("-")[0]
 
 
 def _shown(database: sqlite3.Connection, uids: Sequence[str]) -> dict[str, tuple[str, int]]:

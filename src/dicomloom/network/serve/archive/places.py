@@ -28,7 +28,7 @@ from dicomloom.errors import WriteError
 from dicomloom.files import NO_LINKS, EagerFile, Partial, make_folders, writing
 from dicomloom.network import words
 from dicomloom.network.serve.refusal import Refusal
-from dicomloom.system import lock_folder, sync_folder
+from dicomloom.system import BYTES, lock_folder, sync_folder
 from dicomloom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Places:
         self.duplicates = duplicates
         self.sync = sync
         self._naming = threading.Lock()
+        self._own: set[str] = set()
         self._incoming = os.path.join(self.folder, INCOMING)
         with writing(self.folder):
             make_folders(os.path.join(self.folder, OBJECTS), sync=sync)
@@ -175,6 +176,7 @@ class Places:
 
     def place(self, name: str, path: str) -> Stored:
         """Give a whole file its name, as the rule for duplicates has it."""
+        self._check_own(os.path.dirname(path))
         if self._put(name, path):
             return Stored(path, "new")
         uid = os.path.basename(path).removesuffix(".dcm")
@@ -190,10 +192,21 @@ class Places:
                 version = f"{path.removesuffix('.dcm')}-{number}.dcm"
                 if self._put(name, version):
                     return Stored(version, "version")
+        if not os.path.isfile(path):
+            message = "a folder, or a link that leads nowhere, is in the place of an object"
+            raise WriteError(message, path=path)
         _LOGGER.warning("%s came again: what was here first is kept", words.printable(uid))
         if self.sync:
             sync_kept(path)
         return Stored(path, "kept")
+
+    def _check_own(self, folder: str) -> None:
+        """Raise WriteError where a link leads out: what lies behind it, the catalog never finds."""
+        if folder not in self._own:
+            if os.path.realpath(folder) != folder:
+                message = "it is a link, or below one: let the folder of all be a link instead"
+                raise WriteError(message, path=folder)
+            self._own.add(folder)
 
     def _put(self, name: str, path: str) -> bool:
         return put(name, path, self._naming, sync=self.sync)
@@ -238,7 +251,7 @@ def sync_kept(path: str) -> None:
 
     Whoever wrote it may be about to do that, may have failed at it, or was told not to.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | BYTES)
     try:
         os.fsync(descriptor)
     finally:
