@@ -22,51 +22,15 @@ from dicomloom import (
 )
 from faults import OLD, child, native_object, unfinished
 from hostile import deflated, measured
-from support import DEFLATED, EXPLICIT_LE, element, item, part10, readable
+from pixel_objects import DEFLATED_FRAMES, PIXELS, encapsulated, image, us
+from support import DEFLATED, element, item, part10, readable
 
-RLE = "1.2.840.10008.1.2.5"
-DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
-UNDEFINED = 0xFFFFFFFF
 pytestmark = pytest.mark.filterwarnings("ignore::dicomloom.DicomloomWarning")
-END = element(0xFFFEE0DD, None)
 
 
 @pytest.fixture(autouse=True)
 def no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
-
-
-def us(*values):
-    return struct.pack(f"<{len(values)}H", *values)
-
-
-def image(pixels, syntax=EXPLICIT_LE, *, length=None, behind=b"", **changes):
-    """An object of 4 x 6 pixels of 16 bits; `changes` replace whole elements, None leaves out."""
-    elements = {
-        "uid": element(0x00080018, "UI", b"1.2.3\0"),
-        "samples": element(0x00280002, "US", us(1)),
-        "photometric": element(0x00280004, "CS", b"MONOCHROME2 "),
-        "frames": element(0x00280008, "IS", b"3 "),
-        "rows": element(0x00280010, "US", us(4)),
-        "columns": element(0x00280011, "US", us(6)),
-        "bits": element(0x00280100, "US", us(16)),
-        "stored": element(0x00280101, "US", us(16)),
-        "high": element(0x00280102, "US", us(15)),
-        "sign": element(0x00280103, "US", us(0)),
-    }
-    elements.update(changes)
-    made = b"".join(part for part in elements.values() if part is not None)
-    vr = "OB" if length == UNDEFINED else "OW"
-    made += element(0x7FE00010, vr, pixels, length=length) + behind
-    return part10(deflated(made) if syntax == DEFLATED else made, syntax)
-
-
-def encapsulated(coded, syntax=RLE, table=b"", **changes):
-    content = item(table) + b"".join(item(frame + b"\0" * (len(frame) % 2)) for frame in coded)
-    return image(content + END, syntax, length=UNDEFINED, **changes)
-
-
-PIXELS = np.arange(72, dtype="<u2").reshape(3, 4, 6)
 
 
 def everything(data, tmp_path):
