@@ -15,6 +15,7 @@ from dicomloom.dicomize import pdf
 from dicomloom.dicomize.documents import looks_like_document, read_document, write_document
 from dicomloom.dicomize.validate import parse
 from dicomloom.index.charsets import decode
+from dicomloom.index.schema import column_type, compile_plan
 from dicomloom.json_model import BROKEN, model_of, read_data_sets
 from dicomloom.tags import format_tag, parse_tag
 from harness import Folder
@@ -58,12 +59,13 @@ def _json(content: bytes) -> None:
 
 
 def _tag(content: bytes) -> None:
-    text = content.decode("utf-8", "surrogateescape")
+    text = content[:256].decode("utf-8", "surrogateescape")  # of a keyword the nearest are sought
     try:
         path = parse_tag(text)
     except TagError:
         return
     assert path.steps
+    assert compile_plan([path], [column_type(path)]) is not None
     assert all(isinstance(format_tag(step.tag), str) for step in path.steps)
 
 
@@ -138,6 +140,8 @@ def seeds() -> Iterator[bytes]:
         yield b"\5" + tag
     for number, charset in enumerate(_SETS):
         yield bytes([6, number]) + b"\x1b$B;3ED\x1b(B^\x1b$)C\xb1\xe6\\abc " + charset
+    yield b'\5(0009,"\xa8",01)'
+    yield b"\5ContentSequence[" + b"9" * 200 + b"].Rows"
     yield b"\7" + _REPORT
 
 

@@ -15,7 +15,7 @@ from harness import Choices
 from support import DEFLATED, EXPLICIT_LE, element, part10
 
 INSTRUMENTED = "dicomloom.inflate dicomloom.index dicomloom.tags"
-_LIMIT = 1 << 20
+_LIMIT = 1 << 18
 _TAGS = ("SOPInstanceUID", "PatientName", "PatientID", "Rows", "ReferencedImageSequence")
 
 
@@ -27,11 +27,11 @@ def deflated(data: bytes) -> bytes:
 
 
 def _whole(stream: bytes) -> tuple[bytes, type[DicomloomError] | None]:
-    """What zlib makes of a stream byte by byte, up to the limit, and how it ends."""
+    """What zlib makes of a stream a few bytes at a time, up to the limit, and how it ends."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     made = b""
-    for at in range(len(stream)):
-        piece = stream[at : at + 1]
+    for at in range(0, len(stream), 16):
+        piece = stream[at : at + 16]
         while piece and not inflater.eof:
             try:
                 made += inflater.decompress(piece, 1 << 16)
@@ -59,7 +59,9 @@ def _check_stream(stream: bytes, choices: Choices) -> None:
         except LimitError:
             assert offset >= _LIMIT or len(whole) >= _LIMIT
         else:
-            assert found == whole[offset : offset + len(found)]
+            # Of a broken stream the model has all but its last bytes.
+            known = whole[offset : offset + len(found)]
+            assert found.startswith(known) if ends is CorruptError else found == known
             assert found or size == 0 or (offset >= len(whole) and ends is None)
     try:
         size = reader.size()
@@ -93,7 +95,7 @@ def check(data: bytes) -> None:
             stream[head.below(len(stream))] ^= 1 << head.below(8)
         del stream[len(stream) - head.below(min(len(stream), 64)) :]
         _check_stream(bytes(stream), head)
-    else:
+    elif content[:2] != b"\2\0":  # else it would go on with the file meta information
         assert _outcome(part10(deflated(content), DEFLATED)) == _outcome(
             part10(content, EXPLICIT_LE)
         )
@@ -110,7 +112,7 @@ def seeds() -> Iterator[bytes]:
         made = deflater.compress(text) + deflater.flush()
         yield b"\0" + bytes(range(40)) + made
         yield b"\0" + bytes(range(40)) + made[: len(made) // 2]
-    yield b"\0" + bytes(40) + deflated(bytes(3 << 20))
+    yield b"\0" + bytes(40) + deflated(bytes(1 << 20))
 
 
 def of_corpus(name: str, content: bytes) -> Iterator[bytes]:

@@ -7,14 +7,14 @@ from array import array
 
 from dicomloom._native import frames as _native
 from dicomloom.codecs.registry import find
-from dicomloom.errors import DicomloomError, NotDicomError, TruncatedError
+from dicomloom.errors import DicomloomError, NotDicomError, TruncatedError, UnsupportedError
 from dicomloom.frames.header import Header, StoredObject, read_object
 from dicomloom.frames.output import Output
 from dicomloom.frames.pixels import layout_of
 from dicomloom.frames.selection import per_frame_items, select_frames
 from dicomloom.frames.sources import FileSource, InflatedSource, Source, StrPath
 from dicomloom.frames.stored import shifted, syntax_of
-from dicomloom.frames.syntaxes import DEFLATED_LE
+from dicomloom.frames.syntaxes import DEFLATED_LE, EXPLICIT_BE, NATIVE
 from dicomloom.frames.transcode import Report
 
 _CHUNK = 1 << 20
@@ -40,6 +40,8 @@ def recover(partial: StrPath, dst: StrPath) -> Report:
     ------
     NotDicomError, TruncatedError
         It breaks off before its first frame is whole.
+    UnsupportedError
+        It is of a transfer syntax, or coded in a way, that is never written.
     ReadError, WriteError
     """
     began = time.monotonic()
@@ -76,6 +78,12 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
     layout = layout_of(header, found.pixels.tag)
     syntax = DEFLATED_LE if isinstance(source, InflatedSource) else syntax_of(found)
     codec = find(syntax)
+    if (found.pixels.length is None) == (syntax in NATIVE) or syntax == EXPLICIT_BE:
+        kind = "encapsulated" if found.pixels.length is None else "native"
+        raise UnsupportedError(
+            f"{kind} pixel data of {codec.keyword}: no writer of dicomloom left this; read it with "
+            "FrameReader, or transcode it"
+        )
     lengths: array[int] | None = None
     if found.pixels.length is None:
         offsets, lengths, _, _ = _native.walk_items(source.native, start)
@@ -122,6 +130,6 @@ def _copy_native(output: Output, source: Source, start: int, count: int, bits: i
 def _put_ratio(header: Header, raw: int, coded: int) -> None:
     """Set the compression ratio that the writer had left open."""
     ratios = header.texts("LossyImageCompressionRatio")
-    if ratios and ratios[-1] == "0":
+    if ratios and ratios[-1] == "0" and coded:
         ratios[-1] = f"{raw / coded:.4g}"
         header.put("LossyImageCompressionRatio", "\\".join(ratios))

@@ -8,7 +8,7 @@ from itertools import chain
 from sys import intern
 
 from dicomloom._native.frames import Records, list_records, read_header
-from dicomloom.errors import LimitError, NotDicomError, UnsupportedError
+from dicomloom.errors import DicomloomError, LimitError, NotDicomError, UnsupportedError
 from dicomloom.frames.sources import FileSource
 from dicomloom.media.encode import tag_and_vr
 from dicomloom.media.findings import Finding
@@ -60,8 +60,12 @@ class Directory:
         self.path = path
         self.findings: list[Finding] = []
         self._counts: dict[str, int] = {}
-        self.content = _content(path)
-        head = read_header(self.content)
+        try:
+            self.content = _content(path)
+            head = read_header(self.content)
+        except DicomloomError as error:
+            error.path = error.path or path
+            raise
         if head.deflated:
             raise UnsupportedError("a deflated DICOMDIR (PS3.10 8.6 forbids it)", path=path)
         self.explicit_vr, self.big_endian = head.explicit_vr, head.big_endian

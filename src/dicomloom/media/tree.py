@@ -148,6 +148,7 @@ class Node:
         """
         from io import BytesIO
 
+        from pydicom.errors import BytesLengthException
         from pydicom.filereader import read_dataset
 
         read = self._of._read
@@ -156,7 +157,7 @@ class Node:
             content = BytesIO(read.content[start:end])
             made = read_dataset(content, not read.explicit_vr, not read.big_endian, end - start)
             made.decode()
-        except _NO_DATA_SET as error:
+        except (*_NO_DATA_SET, BytesLengthException) as error:
             raise CorruptError(
                 f"pydicom does not read the {self.kind} record at byte {self.offset}: {error}",
                 path=self._of.path,
