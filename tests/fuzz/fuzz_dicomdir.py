@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from harness import Folder
+
 from dicomloom import DicomDir, DicomloomError
 from dicomloom.media.check import check as check_file_set
-from harness import Folder
 from support import UNDEFINED, element, item, part10
 
 INSTRUMENTED = "dicomloom.media dicomloom.index.charsets"

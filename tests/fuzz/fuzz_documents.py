@@ -10,6 +10,8 @@ import contextlib
 import json
 from collections.abc import Iterator
 
+from harness import Folder
+
 from dicomloom import DicomloomError, TagError, extract
 from dicomloom.dicomize import pdf
 from dicomloom.dicomize.documents import looks_like_document, read_document, write_document
@@ -18,7 +20,6 @@ from dicomloom.index.charsets import decode
 from dicomloom.index.schema import column_type, compile_plan
 from dicomloom.json_model import BROKEN, model_of, read_data_sets
 from dicomloom.tags import format_tag, parse_tag
-from harness import Folder
 from pdfs import CATALOG, PAGE, information, pages, with_streams, with_table
 
 INSTRUMENTED = "dicomloom.dicomize dicomloom.json_model dicomloom.tags dicomloom.index.charsets"
@@ -148,5 +149,3 @@ def seeds() -> Iterator[bytes]:
 def of_corpus(name: str, content: bytes) -> Iterator[bytes]:
     """Take nothing: the corpus has no documents."""
     return iter(())
-
-

@@ -11,10 +11,10 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
+from harness import Folder
 from pydicom.encaps import encapsulate, encapsulate_extended
 
 from dicomloom import DicomloomError, FrameReader, recover, transcode
-from harness import Folder
 from images import code, image, layout
 from support import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, UNDEFINED, element, part10
 

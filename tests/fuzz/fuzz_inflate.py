@@ -9,9 +9,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+from harness import Choices
+
 from dicomloom import CorruptError, DicomloomError, LimitError, TruncatedError, read_tags
 from dicomloom.inflate import InflatedReader
-from harness import Choices
 from support import DEFLATED, EXPLICIT_LE, element, part10
 
 INSTRUMENTED = "dicomloom.inflate dicomloom.index dicomloom.tags"

@@ -11,6 +11,8 @@ import io
 import struct
 from collections.abc import Iterator
 
+from harness import Folder
+
 from dicomloom import CorruptError, DicomloomError, FrameReader, UnsupportedError
 from dicomloom.codecs import registry
 from dicomloom.codecs.bitstream import check as check_bitstream
@@ -23,16 +25,13 @@ from dicomloom.dicomize.exif import read_exif
 from dicomloom.dicomize.icc import is_rgb, srgb
 from dicomloom.dicomize.jpegxl import to_store
 from dicomloom.frames.pictures import facts_of, is_picture, pages
-from harness import Folder
 from images import code, image, layout
 
 INSTRUMENTED = "dicomloom.codecs dicomloom.dicomize dicomloom.frames.pictures"
 _FOLDER = Folder()
 _UID = "1.2.840.10008.1.2"
-_UIDS = tuple(f"{_UID}.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91, 110, 112, 201, 202)) + (
-    f"{_UID}.5",
-    f"{_UID}.1",
-)
+_NUMBERS = (50, 51, 57, 70, 80, 81, 90, 91, 110, 112, 201, 202)
+_UIDS = (*(f"{_UID}.4.{number}" for number in _NUMBERS), f"{_UID}.5", f"{_UID}.1")
 
 
 def _bitstream(content: bytes, choice: int) -> None:
@@ -92,7 +91,17 @@ def _boxes(content: bytes) -> None:
 def _pillow(content: bytes) -> None:
     if not is_picture(content):
         return
+    from PIL import Image
+
     path = str(_FOLDER.put("picture", content))
+    allowed, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, 1 << 18  # larger ones are only slow
+    try:
+        _look_at_pages(path)
+    finally:
+        Image.MAX_IMAGE_PIXELS = allowed
+
+
+def _look_at_pages(path: str) -> None:
     with contextlib.suppress(DicomloomError):
         facts = facts_of(path)
         for number, page in enumerate(pages(path, upright=True)):
@@ -185,5 +194,3 @@ def of_corpus(name: str, content: bytes) -> Iterator[bytes]:
             coded = reader.encoded(0)[:32768]
             yield bytes([_UIDS.index(reader.transfer_syntax) * 8]) + coded
             yield b"\3" + coded
-
-

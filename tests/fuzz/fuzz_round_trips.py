@@ -1,8 +1,8 @@
 """What is written is what is read: `FrameWriter`, then `FrameReader` and pydicom.
 
-The input is choices: layout, transfer syntax, offset table, what is known beforehand, instances of a
-concatenation, attributes; then pixels. Raw frames go in; they come out, or the writer refuses them
-and leaves nothing.
+The input is choices: layout, transfer syntax, offset table, what is known beforehand, instances of
+a concatenation, attributes; then pixels. Raw frames go in; they come out, or the writer refuses
+them and leaves nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pydicom
+from harness import Choices, Folder
 
 from dicomloom import DicomloomError, FrameReader, FrameWriter, recover
 from dicomloom.codecs.layout import Layout
-from harness import Choices, Folder
 from images import layout
 
 INSTRUMENTED = "dicomloom.frames dicomloom.codecs dicomloom.attributes dicomloom.files"

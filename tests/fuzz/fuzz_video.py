@@ -12,12 +12,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness import Folder
+
 from dicomloom import DicomloomError, extract
 from dicomloom.dicomize.video.attributes import pixel_attributes
 from dicomloom.dicomize.video.read import read_video
 from dicomloom.dicomize.video.syntaxes import transfer_syntax_of
 from dicomloom.dicomize.video.write import write_video
-from harness import Folder
 
 INSTRUMENTED = "dicomloom.dicomize.video"
 _FOLDER = Folder()

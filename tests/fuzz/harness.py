@@ -3,8 +3,8 @@
     python tests/fuzz/harness.py TARGET [options of libFuzzer, folders of inputs]
     python tests/fuzz/harness.py --replay TARGET INPUT...
 
-A target is a module of this folder with `check(data)`, which raises what must not happen, `seeds()`,
-which gives inputs to begin with, and `INSTRUMENTED`, the packages whose branches lead the fuzzer.
+A target is a module here with `check(data)`, which raises what must not happen, `seeds()`, which
+gives inputs to begin with, and `INSTRUMENTED`, the packages whose branches lead the fuzzer.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from pathlib import Path
 from harness import HERE, TARGETS, load, saved
 
 _MOST = 65536  # bytes of an input
-_SLOWEST = 25  # seconds that one input may take
+_SLOWEST = 60  # seconds that one input may take
 _MEMORY = 2048  # MiB
 _HARNESS = str(HERE / "harness.py")
 
@@ -49,7 +49,9 @@ def run_target(target: str, work: Path, seconds: int, temporary: str) -> list[st
     found = []
     for path in saved(target):
         command = [sys.executable, _HARNESS, "--replay", target, str(path)]
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, timeout=300, check=False
+        )
         if done.returncode:
             found.append(f"{path} again:\n{done.stderr.decode(errors='replace')[-3000:]}")
     options = [
@@ -67,7 +69,9 @@ def run_target(target: str, work: Path, seconds: int, temporary: str) -> list[st
             timeout=seconds * 2 + 600,
         ).returncode  # fmt: skip
     text = log.read_text(errors="replace")
-    units = [line for line in text.splitlines() if "number_of_executed_units" in line or "DONE" in line]
+    units = [
+        line for line in text.splitlines() if "number_of_executed_units" in line or "DONE" in line
+    ]
     print(f"{target}: {'; '.join(units) or 'no statistics'}", flush=True)
     if code:
         found.append(f"{target}, see {log}:\n{text[-4000:]}")
@@ -75,7 +79,7 @@ def run_target(target: str, work: Path, seconds: int, temporary: str) -> list[st
 
 
 def measure(targets: list[str], work: Path, temporary: str) -> int:
-    """Replay the corpora under coverage, and print what was reached of the instrumented packages."""
+    """Replay the corpora under coverage, and print what they reach."""
     data = work / "coverage"
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir()
@@ -86,7 +90,9 @@ def measure(targets: list[str], work: Path, temporary: str) -> int:
         command += ["--replay", target, str(work / "corpus" / target)]
         subprocess.run(command, env=environment, check=True)
     subprocess.run([*coverage, "combine", "-q"], env=environment, check=True)
-    return subprocess.run([*coverage, "report", "--skip-empty"], env=environment, check=False).returncode
+    return subprocess.run(
+        [*coverage, "report", "--skip-empty"], env=environment, check=False
+    ).returncode
 
 
 def main() -> int:
