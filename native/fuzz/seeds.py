@@ -6,6 +6,7 @@ codecs and network they are what the parsers do not find by chance.
 
 from __future__ import annotations
 
+import random
 import struct
 import sys
 from collections.abc import Iterator
@@ -71,11 +72,34 @@ def rle() -> Iterator[bytes]:
     yield bytes.fromhex("01010900") + frame(64) + b"\x80\x01ab\x81\x02"
 
 
+def _long_scan(symbols: int) -> bytes:
+    """Symbols at random of the table below: long enough that four lanes read them at a time."""
+    chance, bits = random.Random(1), ""
+    for _ in range(symbols):
+        category = chance.choice((0, 1, 2, 3))
+        bits += ("00", "01", "100", "101")[category]
+        bits += "".join(chance.choice("01") for _ in range(category))
+    bits += "1" * (-len(bits) % 8)
+    made = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return made.replace(b"\xff", b"\xff\0")
+
+
 def jpeg_lossless() -> Iterator[bytes]:
-    """Three rows of eight bytes, a restart before each; one table of four categories."""
+    """Three rows of eight bytes, a restart before each; one table of four categories.
+
+    And two of 96 rows: a long scan, and pixels, which are coded to one.
+    """
+    table = segment(DHT, b"\0\0\2\2" + bytes(13) + b"\0\1\2\3")
+    for restarts in (b"", segment(DRI, "0c00")):
+        yield (
+            bytes.fromhex("000600608000") + SOI + segment(SOF3, "08 0060 0080 01 01 11 00")
+            + restarts + table + segment(SOS, "01 0100 01 00 00") + _long_scan(96 * 128) + EOI
+        )  # fmt: skip
+    chance = random.Random(2)
+    yield bytes.fromhex("000600608000") + bytes(n // 90 + chance.randrange(4) for n in range(12288))
     yield (
         bytes.fromhex("000610030800") + SOI + segment(SOF3, "08 0003 0008 01 01 11 00")
-        + segment(DRI, "0008") + segment(DHT, b"\0\0\2\2" + bytes(13) + b"\0\1\2\3")
+        + segment(DRI, "0008") + table
         + segment(SOS, "01 0100 01 00 00") + bytes(2) + restart(0) + bytes(2) + restart(1)
         + bytes.fromhex("555a") + EOI
     )  # fmt: skip

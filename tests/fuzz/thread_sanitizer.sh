@@ -22,6 +22,6 @@ packages=$("$work/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_pat
 "$python" -m zipfile -e "$work"/dicomloom-*.whl "$packages"
 [ $# -gt 0 ] || set -- tests/frames/test_pipeline.py tests/frames/test_reader.py \
     tests/frames/test_transcode.py tests/index/test_scan.py
-TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66 halt_on_error=0" PYTHONDONTWRITEBYTECODE=1 \
-    LD_PRELOAD=$(gcc -print-file-name=libtsan.so) \
+TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66" PYTHONMALLOC=malloc \
+    PYTHONDONTWRITEBYTECODE=1 LD_PRELOAD=$(gcc -print-file-name=libtsan.so) \
     "$work/venv/bin/python" -m pytest -q -p no:cacheprovider --basetemp="$work/pytest" "$@"
