@@ -1,5 +1,5 @@
 #!/bin/sh
-# The frame pipeline and the scan under ThreadSanitizer: thread_sanitizer.sh [TESTS]
+# The frame pipeline under ThreadSanitizer: thread_sanitizer.sh [TESTS]
 #
 # Builds the extension modules with it (gcc) in a folder of its own, over the packages of .venv, and
 # runs tests with the runtime preloaded. Python, numpy and zlib are not instrumented, and how they
@@ -21,7 +21,7 @@ packages=$("$work/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_pat
 "$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$packages/others.pth"
 "$python" -m zipfile -e "$work"/dicomloom-*.whl "$packages"
 [ $# -gt 0 ] || set -- tests/frames/test_pipeline.py tests/frames/test_reader.py \
-    tests/frames/test_transcode.py tests/index/test_scan.py
+    tests/frames/test_transcode.py
 TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66" PYTHONMALLOC=malloc \
     PYTHONDONTWRITEBYTECODE=1 LD_PRELOAD=$(gcc -print-file-name=libtsan.so) \
     "$work/venv/bin/python" -m pytest -q -p no:cacheprovider --basetemp="$work/pytest" "$@"

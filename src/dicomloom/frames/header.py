@@ -419,9 +419,10 @@ def _is_mixed(source: Source, entries: list[_native.Element]) -> bool:
     Copied as it is, it might be the first one of the copy, which would be taken for implicit VR.
     """
     held, at = b"", 0
+    end = entries[-1][2] + 8 if entries else 0  # what is behind may not be there
     for _, vr, offset, *_ in entries:
         if not at <= offset <= at + len(held) - 6:
-            held, at = source.read_at(offset, _WINDOW), offset
+            held, at = source.read_at(offset, min(_WINDOW, end - offset)), offset
         if held[offset - at + 4 : offset - at + 6] != vr.encode():
             return True
     return False
