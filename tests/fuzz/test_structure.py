@@ -14,12 +14,12 @@ import warnings
 import numpy as np
 import pydicom
 import pytest
+from harness import load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_set_trees import build, trees
 from dicomloom import DicomDir, DicomloomError, FrameReader, read_tags, recover, transcode, validate
-from fuzz.harness import load
 from support import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, long_run, part10, peer
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -9,8 +9,8 @@ import random
 import warnings
 
 import pytest
+from harness import TARGETS, load, saved
 
-from fuzz.harness import TARGETS, load, saved
 from support import long_run
 
 _CHANGED = 100_000 if long_run() else 50  # inputs of each target

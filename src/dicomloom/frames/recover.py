@@ -14,7 +14,7 @@ from dicomloom.frames.pixels import layout_of
 from dicomloom.frames.selection import per_frame_items, select_frames
 from dicomloom.frames.sources import FileSource, InflatedSource, Source, StrPath
 from dicomloom.frames.stored import shifted, syntax_of
-from dicomloom.frames.syntaxes import DEFLATED_LE, EXPLICIT_BE, NATIVE
+from dicomloom.frames.syntaxes import DEFLATED_LE, NATIVE
 from dicomloom.frames.transcode import Report
 
 _CHUNK = 1 << 20
@@ -40,8 +40,6 @@ def recover(partial: StrPath, dst: StrPath) -> Report:
     ------
     NotDicomError, TruncatedError
         It breaks off before its first frame is whole.
-    UnsupportedError
-        It is of a transfer syntax, or coded in a way, that is never written.
     ReadError, WriteError
     """
     began = time.monotonic()
@@ -78,11 +76,11 @@ def _rebuild(found: StoredObject, dst: StrPath) -> tuple[list[str], Output, str]
     layout = layout_of(header, found.pixels.tag)
     syntax = DEFLATED_LE if isinstance(source, InflatedSource) else syntax_of(found)
     codec = find(syntax)
-    if (found.pixels.length is None) == (syntax in NATIVE) or syntax == EXPLICIT_BE:
-        kind = "encapsulated" if found.pixels.length is None else "native"
+    if (syntax in NATIVE) != (found.pixels.length is not None):
         raise UnsupportedError(
-            f"{kind} pixel data of {codec.keyword}: no writer of dicomloom left this; read it with "
-            "FrameReader, or transcode it"
+            f"nothing to recover: no writer here leaves {codec.keyword} with pixel data that are "
+            f"{'encapsulated' if found.pixels.length is None else 'native'}",
+            path=header.path,
         )
     lengths: array[int] | None = None
     if found.pixels.length is None:
