@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from dicomloom import LimitError, TruncatedError
+from dicomloom import CorruptError, LimitError, TruncatedError
 from dicomloom.inflate import InflatedReader
 
 
@@ -50,6 +50,21 @@ def test_a_broken_stream_says_where():
     reader = InflatedReader(lambda offset, size: b"\xff\xff\xff"[offset:])
     with pytest.raises(ValueError, match="broken behind byte 0"):
         reader.read_at(0, 10)
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_a_broken_stream_gives_what_stands_before_the_fault(level):
+    """To the byte: zlib keeps to itself what it made in the call that fails."""
+    plain = bytes(range(256)) * 20 + random.Random(4).randbytes(3000)
+    packer = zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
+    packed = packer.compress(plain) + packer.flush(zlib.Z_FULL_FLUSH)
+    broken = packed + b"\xff" * 8  # no block is of type 3
+    reader = InflatedReader(lambda offset, size: broken[offset : offset + size])
+    assert reader.read_at(0, 10_000) == plain
+    assert reader.read_at(len(plain) - 1, 10) == plain[-1:]
+    for ask in (lambda: reader.read_at(len(plain), 1), reader.size):
+        with pytest.raises(CorruptError, match=f"broken behind byte {len(plain)}"):
+            ask()
 
 
 def test_a_stream_cut_off_gives_what_there_is():

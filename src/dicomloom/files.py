@@ -317,7 +317,7 @@ class Partial:
 
     def _claim(self) -> bool:
         """Take the name by an empty file, which nobody else can, and replace that."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BYTES
         try:
             os.close(os.open(self.path, flags, 0o666))
         except FileExistsError:

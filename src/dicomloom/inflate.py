@@ -29,7 +29,8 @@ class InflatedReader:
     Notes
     -----
     Holds at most 256 KiB. Asking for bytes beyond the first `limit`, or for the size where there
-    are more, raises LimitError; beyond the end of a stream that was cut off, TruncatedError.
+    are more, raises LimitError; beyond the end of a stream that was cut off, TruncatedError; beyond
+    the place where one is broken, CorruptError.
     """
 
     def __init__(self, read: Callable[[int, int], bytes], limit: int | None = None) -> None:
@@ -45,6 +46,7 @@ class InflatedReader:
         self._held = bytearray()
         self._ended = False
         self._cut = False  # the deflated bytes ended before their stream did
+        self._broken: zlib.error | None = None
 
     def _inflate(self) -> None:
         if not self._pending:
@@ -55,13 +57,15 @@ class InflatedReader:
                 # Zeros may be all taken in before they are all given out.
                 self._ended, self._cut = True, not self._inflater.eof
                 return
+        before = self._inflater.copy()
         try:
             self._held += self._inflater.decompress(self._pending, _STEP)
         except zlib.error as error:
-            at = self._start + len(self._held)
-            raise CorruptError(f"deflated data set is broken behind byte {at}: {error}") from error
-        self._pending = self._inflater.unconsumed_tail
-        self._ended = self._inflater.eof
+            self._held += _before_fault(before, self._pending)
+            self._broken, self._ended = error, True
+        else:
+            self._pending = self._inflater.unconsumed_tail
+            self._ended = self._inflater.eof
         if len(self._held) > 2 * _KEPT:
             drop = len(self._held) - _KEPT
             del self._held[:drop]
@@ -74,6 +78,8 @@ class InflatedReader:
         while not self._ended and self._start + len(self._held) <= offset:
             self._inflate_within_limit()
         at = offset - self._start
+        if self._broken is not None and at >= len(self._held):
+            raise self._corrupt()
         if self._cut and at >= len(self._held):
             raise TruncatedError(
                 f"truncated: the deflated data set is cut off at byte {self.size()} of it"
@@ -84,9 +90,38 @@ class InflatedReader:
         """Return how many bytes there are."""
         while not self._ended:
             self._inflate_within_limit()
+        if self._broken is not None:
+            raise self._corrupt()
         return self._start + len(self._held)
+
+    def _corrupt(self) -> CorruptError:
+        at = self._start + len(self._held)
+        return CorruptError(f"deflated data set is broken behind byte {at}: {self._broken}")
 
     def _inflate_within_limit(self) -> None:
         if self._start + len(self._held) >= self.limit:
             raise LimitError(f"deflated data set longer than the limit of {self.limit} bytes")
         self._inflate()
+
+
+def _before_fault(inflater: zlib._Decompress, pending: bytes) -> bytes:
+    """Return what a stream has before the place where it is broken; zlib itself keeps none of it.
+
+    Asks for less and less until not even one byte comes; what is left is with the fault in one
+    call, and given byte by byte.
+    """
+    made, size = b"", _STEP
+    while size and pending:
+        attempt = inflater.copy()
+        try:
+            made += attempt.decompress(pending, size)
+        except zlib.error:
+            size //= 2
+        else:
+            inflater, pending = attempt, attempt.unconsumed_tail
+    for byte in pending:
+        try:
+            made += inflater.decompress(bytes([byte]))
+        except zlib.error:
+            break
+    return made

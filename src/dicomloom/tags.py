@@ -113,6 +113,8 @@ def _private_step(group: str, creator: str, element: str, item: int) -> Step:
     number = int(group, 16)
     if number % 2 == 0:
         raise TagError(f'({group},"{creator}",{element}): a private group is odd (PS3.5 7.8)')
+    if any("\ud800" <= letter <= "\udfff" for letter in creator):
+        raise TagError(f"({group},{creator!a},{element}): a creator that is no text")
     tag = number << 16 | int(element, 16)
     # Only for a VR that implicit VR files do not carry; not worth 0.2 s of import otherwise.
     from pydicom.datadict import private_dictionary_VM, private_dictionary_VR
@@ -179,7 +181,8 @@ def parse_tag(text: str) -> TagPath:
         at = match.end()
         last = at == len(text)
         name, chosen = match["name"].strip(), match["item"]
-        item = NO_ITEM if chosen is None else ALL_ITEMS if chosen == "*" else int(chosen)
+        # Python does not make a number of any digits: of too many the first ones tell enough.
+        item = NO_ITEM if chosen is None else ALL_ITEMS if chosen == "*" else int(chosen[:20])
         if item >= 1 << 31 or len(steps) == 32:
             raise TagError(f'"{text}" leads deeper than any data set does')
         step = _step(name, item)

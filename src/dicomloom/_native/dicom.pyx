@@ -37,7 +37,9 @@ def vr_of(unsigned int tag):
 
 
 def find_keyword(str keyword):
-    cdef bytes text = keyword.encode("utf-8")
+    if not keyword.isascii():  # no keyword is; and not all of Python's text can be encoded
+        return None
+    cdef bytes text = keyword.encode("ascii")
     return entry_of(dl_dictionary_find_keyword(text, len(text)))
 
 

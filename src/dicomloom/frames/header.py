@@ -44,6 +44,7 @@ _LONG_VRS = frozenset(
 )
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _CHUNK = 1 << 20
+_WINDOW = 1 << 16
 _LONGEST = 1 << 16  # of values that are read as text or numbers
 _MOST_META = 1 << 24  # of group 0002, which is held
 
@@ -437,12 +438,27 @@ def _elements(
     big: bool,
 ) -> dict[int, Element]:
     """Return elements as they lie, or recoded where they are not in explicit VR little endian."""
-    if not explicit or big:
+    if not explicit or big or _is_mixed(source, entries):
         if end is None:
             end = (entries[-1][5] or start) if entries else start
         return header_of(_native.recode(source.native, start, end, explicit, big, True)).elements
     # Group lengths are retired, and would be wrong.
     return {entry[0]: Stored(source, *entry) for entry in entries if entry[0] & 0xFFFF}
+
+
+def _is_mixed(source: Source, entries: list[_native.Element]) -> bool:
+    """Return whether an element is without the VR that explicit VR asks for.
+
+    Copied as it is, it might be the first one of the copy, which would be taken for implicit VR.
+    """
+    held, at = b"", 0
+    end = entries[-1][2] + 8 if entries else 0  # what is behind may not be there
+    for _, vr, offset, *_ in entries:
+        if not at <= offset <= at + len(held) - 6:
+            held, at = source.read_at(offset, min(_WINDOW, end - offset)), offset
+        if held[offset - at + 4 : offset - at + 6] != vr.encode():
+            return True
+    return False
 
 
 def header_of(data: bytes) -> Header:

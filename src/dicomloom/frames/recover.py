@@ -128,6 +128,6 @@ def _copy_native(output: Output, source: Source, start: int, count: int, bits: i
 def _put_ratio(header: Header, raw: int, coded: int) -> None:
     """Set the compression ratio that the writer had left open."""
     ratios = header.texts("LossyImageCompressionRatio")
-    if ratios and ratios[-1] == "0":
+    if ratios and ratios[-1] == "0" and coded:
         ratios[-1] = f"{raw / coded:.4g}"
         header.put("LossyImageCompressionRatio", "\\".join(ratios))

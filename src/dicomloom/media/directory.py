@@ -60,11 +60,11 @@ class Directory:
         self.path = path
         self.findings: list[Finding] = []
         self._counts: dict[str, int] = {}
-        self.content = _content(path)
         try:
+            self.content = _content(path)
             head = read_header(self.content)
         except DicomloomError as error:
-            error.path = path
+            error.path = error.path or path
             raise
         if head.deflated:
             raise UnsupportedError("a deflated DICOMDIR (PS3.10 8.6 forbids it)", path=path)

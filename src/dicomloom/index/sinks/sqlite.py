@@ -25,7 +25,7 @@ from dicomloom.files import replaced_mode, writing
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Sink, State, check_columns
-from dicomloom.system import lock, sync_folder
+from dicomloom.system import BYTES, lock, sync_folder
 
 _TYPES = {"text": "TEXT", "int64": "INTEGER", "float64": "REAL", "date32": "TEXT"}
 
@@ -90,7 +90,7 @@ class _Claim:
         self._partial = partial
         while True:
             # Its descriptor is closed behind SQLite's: closing one takes all locks of this process.
-            self._descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | BYTES, 0o666)
             try:
                 if not lock(self._descriptor):
                     message = "another process makes this index: wait for it, or name another file"
