@@ -191,3 +191,8 @@ def part10(
     meta = element(0x00020010, "UI", uid) + extra_meta
     size = len(meta) if group_length is None else group_length
     return preamble + b"DICM" + element(0x00020000, "UL", struct.pack("<L", size)) + meta + data_set
+
+
+def long_run() -> bool:
+    """Whether the long runs are wanted (docs/reliability.md), which take hours."""
+    return os.environ.get("DICOMLOOM_LONG") == "1"
