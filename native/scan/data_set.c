@@ -218,6 +218,16 @@ static dl_status order_breaks_after(pass *p, const dl_element *element, dl_synta
     return DL_OK;
 }
 
+/* Where the very first element lies behind the last wanted tag nothing vouches for it: a damaged
+ * tag or length would make an empty row of a good file. It counts if the file has all of it. */
+static dl_status first_is_whole(pass *p, const dl_element *element) {
+    const uint8_t *byte;
+    if (element->length == DL_UNDEFINED_LENGTH || element->length == 0) return DL_OK;
+    dl_status status =
+        dl_window_get(p->window, element->value + element->length - 1, 1, &byte, p->error);
+    return status == DL_OK && !byte ? dl_pass_truncated(p, element->tag) : status;
+}
+
 dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place where, uint32_t parent,
                            uint64_t offset, uint64_t limit, uint64_t *end) {
     uint32_t previous = 0, next_node = 0;
@@ -275,6 +285,8 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             next_node = 0;
         }
         if (tag > nodes->last && ordered) {
+            if (where == AT_TOP && previous == 0) status = first_is_whole(p, &element);
+            if (status != DL_OK) return status;
             bool breaks;
             status = order_breaks_after(p, &element, in->syntax, &breaks);
             if (status != DL_OK) return status;

@@ -1,8 +1,8 @@
 """Every file of the corpus, whole, cut and with flipped bytes, through six doors in a child.
 
 The doors are `read_tags`, `scan`, `FrameReader` (all frames), `transcode` to RLELossless,
-`DicomDir.create` and `dump`. A child (survivor.py) has 1 GiB of address space. What must not happen,
-of any variant:
+`DicomDir.create` and `dump`. A child (survivor.py) has 1 GiB of address space. What must not
+happen, of any variant:
 
 - a signal, or a door that does not come back: the child is killed after 60 s and 60 s a MiB;
 - more processor time than 3 s and 6 s a MiB of the file: linear, whatever the bytes say;

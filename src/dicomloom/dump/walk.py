@@ -186,7 +186,7 @@ class _Walk:
             offset = entry.value + entry.length
         if offset > start:
             if not self._source.read_at(offset, 1):
-                raise self._cut()
+                raise self._cut(offset)
             explicit, big, deflated = _native.encoding_of(syntax or _IMPLICIT)
             if deflated:
                 self._source, offset = InflatedSource(self._source, offset), 0
@@ -243,9 +243,14 @@ class _Walk:
             *(creator, top.charset, big, self._source),
         )
 
-    def _cut(self) -> TruncatedError:
+    def _cut(self, meta_end: int = -1) -> TruncatedError:
         size = self._cursor.size()
         tag = self._previous
+        if size == meta_end:
+            return TruncatedError(
+                f"truncated: no data set behind the file meta information at byte {size}",
+                offset=size,
+            )
         return TruncatedError(
             f"truncated in {format_tag(tag)} at byte {size}", offset=size, tag=tag
         )
