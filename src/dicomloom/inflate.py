@@ -56,7 +56,9 @@ class InflatedReader:
             self._held += self._inflater.decompress(self._pending, _STEP)
         except zlib.error as error:
             at = self._start + len(self._held)
-            raise CorruptError(f"deflated data set is broken behind byte {at}: {error}") from error
+            raise CorruptError(
+                f"deflated data set is broken behind byte {at}: {error}", offset=at
+            ) from error
         self._pending = self._inflater.unconsumed_tail
         self._ended = self._inflater.eof
         if len(self._held) > 2 * _KEPT:
@@ -72,8 +74,9 @@ class InflatedReader:
             self._inflate_within_limit()
         at = offset - self._start
         if self._cut and at >= len(self._held):
+            end = self.size()
             raise TruncatedError(
-                f"truncated: the deflated data set is cut off at byte {self.size()} of it"
+                f"truncated: the deflated data set is cut off at byte {end} of it", offset=end
             )
         return bytes(self._held[at : at + size])
 
@@ -85,5 +88,8 @@ class InflatedReader:
 
     def _inflate_within_limit(self) -> None:
         if self._limit is not None and self._start + len(self._held) >= self._limit:
-            raise LimitError(f"deflated data set longer than the limit of {self._limit} bytes")
+            raise LimitError(
+                f"deflated data set longer than the limit of {self._limit} bytes",
+                offset=self._limit,
+            )
         self._inflate()
