@@ -165,6 +165,7 @@ def test_depth_is_an_error_on_the_line_where_it_happens(undefined):
     found, error = lines(part10(deep(300, undefined=undefined)), max_depth=1000)
     assert error is None
     assert found[-1].strip() == "(0010,0020) LO      4 PatientID  deep"
+    assert max(map(len, found)) < 120
 
 
 def test_what_stands_before_a_cut_is_there_and_the_error_says_where():

@@ -64,8 +64,8 @@ def by_scan(path, work, whole):
         raise Fault(f"{len(rows)} rows")
     _, status, *values, error = rows[0]
     if status == "ERROR":
-        if not error:
-            raise Fault("ERROR without a reason")
+        if not error or ("not DICOM" not in error and "byte" not in error):
+            raise Fault(f"ERROR without a reason or a place: {error}")
         return True, "row"
     return any(values), ""
 

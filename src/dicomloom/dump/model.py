@@ -54,6 +54,7 @@ def document(path: str, entries: Iterable[Entry]) -> Iterator[str]:
             else:
                 yield f"{comma}{key}{body}"
     except DicomloomError as error:
+        error.path = error.path or path
         failure = error
     yield "".join(reversed(closing))
     if failure is not None:

@@ -117,8 +117,10 @@ def value_text(entry: Entry, room: int) -> str:
 def line(entry: Entry, width: int) -> str:
     """Return an entry as a line: tag, VR, length, keyword, value.
 
-    `width` characters at most, but for the value, which has 16 at least.
+    `width` characters at most, but for the value, which has 16 at least. The indentation takes no
+    more than half of them.
     """
+    indent = " " * min(2 * entry.level, width // 2)
     tag = format_tag(entry.tag)
     length = "undef" if entry.length is None else str(entry.length)
     if entry.kind is Kind.ITEM:
@@ -127,7 +129,7 @@ def line(entry: Entry, width: int) -> str:
         name = "stray"
     else:
         name = keyword_of(entry)
-    head = f"{'  ' * entry.level}{tag} {entry.vr or '--':<2} {length:>6} {name}"
+    head = f"{indent}{tag} {entry.vr or '--':<2} {length:>6} {name}"
     room = max(16, width - len(head) - 2)
     value = value_text(entry, room)
     return f"{head}  {value}" if value else head

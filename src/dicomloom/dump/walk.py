@@ -126,11 +126,12 @@ def _private_vr(tag: int, creator: str) -> str:
 
 def _known(tag: int, creator: str | None, signed: bool) -> str:
     """Return the VR of the dictionaries for an element that comes without one."""
-    if tag & 0x10000:
-        if creator is None:
-            return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
-        return _private_vr(tag, creator)
-    vr = _dicom.vr_of(tag)
+    if not tag & 0x10000:
+        vr = _dicom.vr_of(tag)
+    elif creator is not None:
+        vr = _private_vr(tag, creator)
+    else:
+        vr = "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
     if " or " in vr:
         return "UN" if "OW" in vr else "SS" if signed else "US"
     return vr
