@@ -63,13 +63,16 @@ def test_reading_stops_behind_the_last_wanted_tag(data):
     assert file.most == 8192
 
 
-def test_a_first_element_that_leads_behind_everything_must_be_all_there(data):
+def test_where_nothing_was_found_what_leads_behind_everything_must_be_all_there(data):
     start = data.index(b"\x08\x00\x05\x00CS")
     damaged = bytearray(data)
     damaged[start : start + 8] = b"\x81\xe9\x05\x00OB\0\0"  # its length is what follows
     with pytest.raises(TruncatedError, match=r"\(e981,0005\)"):
         read_tags(bytes(damaged), ["PatientID", "PixelData"])
-    small = part10(element(0x00204000, "LT", b"no more than this"))
+    before = element(0x00080008, "CS", b"what a damaged length made")
+    with pytest.raises(TruncatedError, match=r"\(0020,4000\)"):
+        read_tags(part10(before + element(0x00204000, "LT", b"cut", length=99)), ["PatientID"])
+    small = part10(before + element(0x00204000, "LT", b"no more than this"))
     assert read_tags(small, ["PatientID"]) == {"PatientID": None}
 
 
