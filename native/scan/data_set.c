@@ -218,10 +218,25 @@ static dl_status order_breaks_after(pass *p, const dl_element *element, dl_synta
     return DL_OK;
 }
 
+/* Behind the last wanted tag, with nothing found: nothing vouches for this element, and a damaged
+ * tag or length would make an empty row of a good file. It counts if the source has all of it. */
+static dl_status require_whole(pass *p, const dl_element *element) {
+    const uint8_t *byte;
+    uint64_t size, end = element->value + element->length;
+    dl_status status;
+    if (element->length == DL_UNDEFINED_LENGTH || element->length == 0) return DL_OK;
+    if (p->window == &p->reader->window) {
+        status = dl_window_size(p->window, &size, p->error);
+        return status == DL_OK && end > size ? dl_pass_truncated(p, element->tag) : status;
+    }
+    status = dl_window_get(p->window, end - 1, 1, &byte, p->error); /* inflates no further */
+    return status == DL_OK && !byte ? dl_pass_truncated(p, element->tag) : status;
+}
+
 dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place where, uint32_t parent,
                            uint64_t offset, uint64_t limit, uint64_t *end) {
     uint32_t previous = 0, next_node = 0;
-    bool ordered = true;
+    bool ordered = true, taken = false;
     if (nodes->signed_before) {
         dl_status status = find_sign(p, in, offset, limit);
         if (status != DL_OK) return status;
@@ -275,6 +290,8 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
             next_node = 0;
         }
         if (tag > nodes->last && ordered) {
+            if (where == AT_TOP && !taken) status = require_whole(p, &element);
+            if (status != DL_OK) return status;
             bool breaks;
             status = order_breaks_after(p, &element, in->syntax, &breaks);
             if (status != DL_OK) return status;
@@ -297,6 +314,7 @@ dl_status dl_pass_data_set(pass *p, const dl_nodes *nodes, scope *in, place wher
         while (next_node < nodes->standard_count && nodes->standard[next_node].tag < tag)
             next_node++;
         if (next_node < nodes->standard_count && nodes->standard[next_node].tag == tag) {
+            taken = true;
             status = take_standard(p, nodes, next_node, &element, in, limit, &after);
             if (status != DL_OK) return status;
         }

@@ -1,12 +1,12 @@
 """DICOM at scale from Python.
 
-`scan` and `index` read wanted values of millions of files, `read_tags` those of one; `FrameWriter`,
-`FrameReader` and `transcode` handle multi-frame objects of any size; `dicomize` makes DICOM of
-pictures, videos and documents, `extract` is the way back; `ImagePlane` and `Series` tell where
-pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `retrieve`, `send`, `worklist`,
-`PerformedProcedureStep`, `commit` and `associate` talk to other nodes, `serve` is one, `explain`
-tells why that fails. Importing the package loads nothing else: names are looked up when they are
-first used (PEP 562).
+`scan` and `index` read wanted values of millions of files, `read_tags` those of one, `dump` all of
+one; `FrameWriter`, `FrameReader` and `transcode` handle multi-frame objects of any size;
+`dicomize` makes DICOM of pictures, videos and documents, `extract` is the way back; `ImagePlane`
+and `Series` tell where pixels lie; `DicomDir` makes and reads media; `echo`, `find`, `retrieve`,
+`send`, `worklist`, `PerformedProcedureStep`, `commit` and `associate` talk to other nodes, `serve`
+is one, `explain` tells why that fails. Importing the package loads nothing else: names are looked
+up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dicomloom.dicomize.extract import extract
     from dicomloom.dicomize.run import dicomize
     from dicomloom.dicomize.validate import Finding, validate
+    from dicomloom.dump.run import dump
     from dicomloom.errors import (
         AssociationAborted,
         AssociationRejected,
@@ -68,12 +69,14 @@ if TYPE_CHECKING:
     from dicomloom.network.serve.server import Server, serve
     from dicomloom.network.worklist import worklist
 else:
-    # The functions `index` and `dicomize` have the names of their rooms. Python binds a submodule's
-    # name in its package once, at its first import: let that be now, and leave it to the function.
+    # The functions `index`, `dicomize` and `dump` have the names of their rooms. Python binds a
+    # submodule's name in its package once, at its first import: let that be now, and leave it to
+    # the function.
     import dicomloom.dicomize
+    import dicomloom.dump
     import dicomloom.index
 
-    del dicomize, index, dicomloom
+    del dicomize, dump, index, dicomloom
 
 _HOMES = {
     "Batch": "dicomloom.index.scan",
@@ -83,6 +86,7 @@ _HOMES = {
     "Summary": "dicomloom.index.run",
     "index": "dicomloom.index.run",
     "read_tags": "dicomloom.index.read",
+    "dump": "dicomloom.dump.run",
     "DicomDir": "dicomloom.media.tree",
     "FrameReader": "dicomloom.frames.reader",
     "Isolation": "dicomloom.codecs.isolation",
@@ -203,6 +207,7 @@ __all__ = [
     "commit",
     "commit_wait",
     "dicomize",
+    "dump",
     "echo",
     "explain",
     "extract",

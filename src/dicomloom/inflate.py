@@ -81,8 +81,9 @@ class InflatedReader:
         if self._broken is not None and at >= len(self._held):
             raise self._corrupt()
         if self._cut and at >= len(self._held):
+            end = self.size()
             raise TruncatedError(
-                f"truncated: the deflated data set is cut off at byte {self.size()} of it"
+                f"truncated: the deflated data set is cut off at byte {end} of it", offset=end
             )
         return bytes(self._held[at : at + size])
 
@@ -96,11 +97,15 @@ class InflatedReader:
 
     def _corrupt(self) -> CorruptError:
         at = self._start + len(self._held)
-        return CorruptError(f"deflated data set is broken behind byte {at}: {self._broken}")
+        return CorruptError(
+            f"deflated data set is broken behind byte {at}: {self._broken}", offset=at
+        )
 
     def _inflate_within_limit(self) -> None:
         if self._start + len(self._held) >= self.limit:
-            raise LimitError(f"deflated data set longer than the limit of {self.limit} bytes")
+            raise LimitError(
+                f"deflated data set longer than the limit of {self.limit} bytes", offset=self.limit
+            )
         self._inflate()
 
 

@@ -5,6 +5,7 @@ from pydicom.data import get_testdata_file
 
 import dicomloom
 from dicomloom import NotDicomError, ReadError, TagError, TruncatedError, read_tags
+from support import element, part10
 
 CT = get_testdata_file("CT_small.dcm")
 VALUES = {
@@ -60,6 +61,19 @@ def test_reading_stops_behind_the_last_wanted_tag(data):
     file = Counting(data)
     read_tags(file, ["PatientID"])
     assert file.most == 8192
+
+
+def test_where_nothing_was_found_what_leads_behind_everything_must_be_all_there(data):
+    start = data.index(b"\x08\x00\x05\x00CS")
+    damaged = bytearray(data)
+    damaged[start : start + 8] = b"\x81\xe9\x05\x00OB\0\0"  # its length is what follows
+    with pytest.raises(TruncatedError, match=r"\(e981,0005\)"):
+        read_tags(bytes(damaged), ["PatientID", "PixelData"])
+    before = element(0x00080008, "CS", b"what a damaged length made")
+    with pytest.raises(TruncatedError, match=r"\(0020,4000\)"):
+        read_tags(part10(before + element(0x00204000, "LT", b"cut", length=99)), ["PatientID"])
+    small = part10(before + element(0x00204000, "LT", b"no more than this"))
+    assert read_tags(small, ["PatientID"]) == {"PatientID": None}
 
 
 def test_errors_carry_where_and_what_was_read(data, tmp_path):

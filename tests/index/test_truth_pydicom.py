@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence
 
 from dicomloom import DicomloomError, read_tags, scan
 from dicomloom.index.schema import DEFAULT_TAGS
+from pydicom_values import element_text
 from support import manifest, readable
 
 TAGS = (
@@ -88,10 +89,6 @@ EXPECTED_OF_ALL = {
 }
 
 _STEP = re.compile(r'(\((?:[^")]|"[^"]*")*\)|[^.\[(]+)(?:\[(\*|\d+)\])?(?:\.|$)')
-_TEXT = {"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
-_ONE_VALUE = {"LT", "ST", "UR", "UT"}
-_LEADING_PADDING = {"AE", "CS", "DS", "IS", "LO", "SH"}
-_BYTES = {"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW"}
 
 
 def find_element(data_set, step):
@@ -108,31 +105,6 @@ def find_element(data_set, step):
     if tag >> 16 == 2:
         data_set = getattr(data_set, "file_meta", {})
     return data_set.get(pydicom.tag.Tag(tag))
-
-
-def strip(vr, value):
-    value = value.rstrip(" \0")
-    return value.lstrip(" ") if vr in _LEADING_PADDING else value
-
-
-def element_text(found):
-    value, vr = found.value, found.VR
-    if isinstance(value, Sequence):
-        return str(len(value))
-    if vr == "UN" and found.tag.element == 0 and len(value) == 4:
-        return str(int.from_bytes(value, "little"))  # group length is UL (PS3.5 7.2)
-    if vr in _BYTES or isinstance(value, bytes):
-        return str(len(value or b""))
-    if value is None or (hasattr(value, "__len__") and len(value) == 0):
-        return ""
-    if vr in _ONE_VALUE:
-        return strip(vr, value)
-    values = value if isinstance(value, list | pydicom.multival.MultiValue) else [value]
-    if vr == "AT":
-        return "\\".join(f"({v >> 16:04x},{v & 0xFFFF:04x})" for v in values)
-    if vr in ("DS", "IS"):
-        values = ["" if v is None else getattr(v, "original_string", v) for v in values]
-    return strip(vr, "\\".join(strip(vr, str(v)) for v in values))
 
 
 def pydicom_elements(data_set, path):

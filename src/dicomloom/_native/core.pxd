@@ -134,6 +134,45 @@ cdef extern from "dicomloom/dicom.h" nogil:
 
     const uint64_t DL_NO_END
 
+    ctypedef struct dl_element:
+        uint32_t tag
+        uint32_t length
+        uint64_t value
+        dl_vr vr
+
+    ctypedef struct dl_start:
+        uint64_t offset
+        bint has_meta
+        dl_syntax syntax
+
+    ctypedef enum dl_encoding:
+        DL_ENCODED_EXPLICIT
+        DL_ENCODED_IMPLICIT
+        DL_ENCODED_BIG
+        DL_ENCODED_DEFLATED
+
+    ctypedef struct dl_window:
+        pass
+
+    enum: DL_WINDOW_FIRST
+    uint32_t DL_UNDEFINED_LENGTH
+
+    dl_status dl_window_open(dl_window *window, const dl_source *source, size_t first,
+                             dl_error *error)
+    void dl_window_free(dl_window *window)
+    dl_status dl_window_get(dl_window *window, uint64_t offset, size_t size, const uint8_t **bytes,
+                            dl_error *error)
+    dl_status dl_window_size(dl_window *window, uint64_t *size, dl_error *error)
+    dl_status dl_element_read(dl_window *window, uint64_t offset, uint64_t limit, dl_syntax syntax,
+                              dl_element *element, c_bool *found, dl_error *error)
+    dl_status dl_detect(dl_window *window, dl_start *start, dl_error *error)
+    dl_status dl_detect_syntax(dl_window *window, uint64_t offset, dl_syntax *syntax,
+                               dl_error *error)
+    dl_encoding dl_encoding_of(const uint8_t *uid, size_t size)
+    dl_syntax dl_encoding_syntax(dl_encoding encoding)
+    bint dl_is_meta(const uint8_t *head, dl_syntax syntax, dl_encoding data_set)
+    dl_vr dl_vr_resolve(dl_vr vr, uint32_t length, bint is_signed)
+
     ctypedef struct dl_dictionary_entry:
         uint32_t tag
         uint32_t mask

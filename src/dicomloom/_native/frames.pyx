@@ -7,6 +7,7 @@ length, end, undefined): `offset` of its header, `value` of its first value byte
 value without a delimiter, `end` behind all of it.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
@@ -26,6 +27,9 @@ cdef tuple VRS = tuple(
 )
 
 
+# CPython crashes when it collects a memoryview together with what holds a buffer of it: the collector
+# does not see us. There are no cycles for it to find, as `check` lets go of the failures.
+@cython.no_gc
 cdef class Source:
     """A dl_source over what was given; its end gives everything back."""
 
@@ -61,12 +65,14 @@ cdef class Source:
     cdef check(self, dl_status status, const dl_error *error):
         if status == DL_OK:
             return
-        for failure in self.failures:
+        failures = list(self.failures)
+        self.failures.clear()
+        for failure in failures:
             if not isinstance(failure, Exception):
                 raise failure  # Ctrl-C and the like are no fault of the source
         if status == DL_ERR_MEMORY:
             raise MemoryError()
-        raise error_of(error) from (self.failures[0] if self.failures else None)
+        raise error_of(error) from (failures[0] if failures else None)
 
 
 cdef class Lister:
@@ -161,6 +167,88 @@ def read_header(source):
             "ascii", "replace"
         )
     return made
+
+
+cdef class Cursor:
+    """Element headers of a source, read one at a time wherever they are asked for."""
+
+    cdef dl_window window
+    cdef Source source
+
+    def __cinit__(self, source):
+        cdef dl_error error
+        self.source = Source(source)
+        self.source.check(
+            dl_window_open(&self.window, &self.source.source, DL_WINDOW_FIRST, &error), &error
+        )
+
+    def __dealloc__(self):
+        dl_window_free(&self.window)
+
+    def detect(self):
+        """Where the first element is, and how it is encoded: (offset, explicit_vr, big_endian)."""
+        cdef dl_start start
+        cdef dl_error error
+        memset(&start, 0, sizeof(start))
+        self.source.check(dl_detect(&self.window, &start, &error), &error)
+        return start.offset, bool(start.syntax.explicit_vr), bool(start.syntax.big_endian)
+
+    def is_meta(self, uint64_t offset, bint explicit_vr, bint big_endian, bytes transfer_syntax):
+        """Whether an element of group 0002 is at offset; transfer_syntax as far as it is known."""
+        cdef const uint8_t *head
+        cdef dl_error error
+        self.source.check(dl_window_get(&self.window, offset, 6, &head, &error), &error)
+        return head != NULL and bool(
+            dl_is_meta(head, syntax_of(explicit_vr, big_endian), encoding_named(transfer_syntax))
+        )
+
+    def encoding(self, uint64_t offset, bint explicit_vr, bint big_endian):
+        """How the element at offset is really written: (explicit_vr, big_endian)."""
+        cdef dl_syntax syntax = syntax_of(explicit_vr, big_endian)
+        cdef dl_error error
+        self.source.check(dl_detect_syntax(&self.window, offset, &syntax, &error), &error)
+        return bool(syntax.explicit_vr), bool(syntax.big_endian)
+
+    def element(self, uint64_t offset, end, bint explicit_vr, bint big_endian, bint signed):
+        """The header at offset: (tag, vr, value, length), or None at `end` or that of the source.
+
+        vr is "" for items and delimiters, length None where it is undefined.
+        """
+        cdef uint64_t limit = DL_NO_END if end is None else end
+        cdef dl_element element
+        cdef c_bool found
+        cdef dl_vr vr
+        cdef dl_error error
+        self.source.check(
+            dl_element_read(&self.window, offset, limit, syntax_of(explicit_vr, big_endian),
+                            &element, &found, &error),
+            &error,
+        )
+        if not found:
+            return None
+        vr = element.vr
+        if vr == DL_VR_NONE and element.tag >> 16 != 0xFFFE:
+            vr = dl_vr_resolve(dl_dictionary_vr(element.tag), element.length, signed)
+        length = None if element.length == DL_UNDEFINED_LENGTH else element.length
+        return element.tag, VRS[<int>vr], element.value, length
+
+    def size(self):
+        """How many bytes the source has."""
+        cdef uint64_t size = 0
+        cdef dl_error error
+        self.source.check(dl_window_size(&self.window, &size, &error), &error)
+        return size
+
+
+cdef dl_encoding encoding_named(bytes transfer_syntax) noexcept:
+    return dl_encoding_of(<const uint8_t *><const char *>transfer_syntax, len(transfer_syntax))
+
+
+def encoding_of(bytes transfer_syntax):
+    """What a Transfer Syntax UID says: (explicit_vr, big_endian, deflated)."""
+    cdef dl_encoding encoding = encoding_named(transfer_syntax)
+    cdef dl_syntax syntax = dl_encoding_syntax(encoding)
+    return bool(syntax.explicit_vr), bool(syntax.big_endian), encoding == DL_ENCODED_DEFLATED
 
 
 def list_elements(source, uint64_t offset, bint explicit_vr, bint big_endian, *, end=None,

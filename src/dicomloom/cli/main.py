@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Command -> (module under dicomloom.cli, what it does). A module has add_arguments and run.
 COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("index", "read wanted tags of all files below some paths into a table"),
+    "dump": ("dump", "print all elements of files, in constant memory"),
     "transcode": ("transcode", "write objects in another transfer syntax, in constant memory"),
     "build": ("build", "make a multi-frame object of raw frames or images"),
     "frames": ("frames", "tell how the frames of an object are stored"),

@@ -86,7 +86,8 @@ def layout_of(header: Header, pixel_tag: int) -> Layout:
 
     trouble = impossible(found)
     if trouble:
-        raise CorruptError(trouble, path=header.path)
+        tag, _ = tag_of(trouble.partition(" ")[0])
+        raise CorruptError(trouble, path=header.path, tag=tag)
     rows, columns = int(found["rows"]), int(found["columns"])
     samples, bits = int(found.get("samples", 1)), int(found["bits_allocated"])
     stored = int(found.get("bits_stored") or bits)
@@ -109,7 +110,9 @@ def frames_of(header: Header) -> int:
     count = header.number("NumberOfFrames")
     if count is not None and not 0 <= count < 1 << 31:  # IS, PS3.5 6.2
         raise CorruptError(
-            f"NumberOfFrames must be 1 to {(1 << 31) - 1}, found {count}", path=header.path
+            f"NumberOfFrames must be 1 to {(1 << 31) - 1}, found {count}",
+            path=header.path,
+            tag=tag_of("NumberOfFrames")[0],
         )
     return count or 1
 

@@ -23,6 +23,7 @@ from dicomloom.errors import (
     NotDicomError,
     OffsetTableWarning,
     TruncatedError,
+    UnsupportedError,
 )
 from dicomloom.frames.header import (
     EXTENDED_LENGTHS,
@@ -102,7 +103,11 @@ class StoredFrames:
         self.header = found.header
         self.pixels = found.pixels
         self.transfer_syntax = syntax_of(found)
-        self.codec: Codec = find(self.transfer_syntax)
+        try:
+            self.codec: Codec = find(self.transfer_syntax)
+        except UnsupportedError as error:
+            error.path = source.path
+            raise
         self.layout = layout_of(self.header, self.pixels.tag)
         self.count = frames_of(self.header)
         if not self.encapsulated and self.layout.photometric in SUBSAMPLED:
@@ -412,6 +417,8 @@ class StoredFrames:
             f"{len(starts)} of them look like the start of a frame: which belongs to which cannot "
             "be told",
             path=self.path,
+            offset=self.pixels.value,
+            tag=self.pixels.tag,
         )
 
     def _pieces_by_walk(self, frame: int) -> list[tuple[int, int]]:

@@ -96,8 +96,9 @@ def create(
     if copy_to is None:
         found.name(root)
     if not found.rows:
-        why = f": {found.findings[0].path}: {found.findings[0].message}" if found.findings else ""
-        raise NotDicomError(f"there is no file that a DICOMDIR can refer to{why}", path=root)
+        first = found.findings[0] if found.findings else None
+        why = f"{first.path}: {first.message}" if first else "there is nothing but DICOMDIRs"
+        raise NotDicomError(f"there is no file that a DICOMDIR can refer to: {why}", path=root)
     builder = _built(found, icons, isolate)
     if copy_to is None:
         builder.refer([found.file_ids[placed.row] for placed in builder.placed])
