@@ -76,6 +76,10 @@ if sys.platform == "win32":
         found = select.select(reading, writing, numbers, seconds)
         return list({*found[0], *found[1], *found[2]})
 
+    def memory_bytes() -> int | None:
+        """Return how much memory there is; None: nobody tells."""
+        return None
+
     def widen_pipe(descriptor: int, size: int) -> None:
         """Nothing: what a pipe holds is said when it is made."""
 
@@ -176,6 +180,14 @@ else:
         for number in numbers:
             poll.register(number, select.POLLOUT if to_write else select.POLLIN)
         return [number for number, _ in poll.poll(None if seconds is None else 1000 * seconds)]
+
+    def memory_bytes() -> int | None:
+        """Return how much memory there is; None: nobody tells."""
+        try:
+            found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (ValueError, OSError):
+            return None
+        return found if found > 0 else None
 
     def widen_pipe(descriptor: int, size: int) -> None:
         """Let a pipe hold so many bytes, where the system lets it."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import threading
 from copy import copy
@@ -25,6 +24,7 @@ from dicomloom.codecs.layout import Layout
 from dicomloom.codecs.library import LibraryDecoder, LibraryEncoder
 from dicomloom.codecs.native import check_room, check_size
 from dicomloom.errors import DicomloomError, StateError
+from dicomloom.system import memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -237,11 +237,8 @@ def isolation_of(isolate: bool | Isolation) -> Isolation | None:
 def _enough(layout: Layout) -> int:
     samples = layout.rows * layout.columns * layout.samples
     wanted = _MEMORY + _PER_SAMPLE * samples
-    try:
-        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return wanted
-    return min(wanted, most) if most > 0 else wanted
+    there_is = memory_bytes()
+    return wanted if there_is is None else min(wanted, there_is // 2)
 
 
 class _IsolatedDecoder(Decoder):

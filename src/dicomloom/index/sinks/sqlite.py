@@ -25,7 +25,7 @@ from dicomloom.files import replaced_mode, writing
 from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Sink, State, check_columns
-from dicomloom.system import BYTES, lock, sync_folder
+from dicomloom.system import BYTES, keep_mode, lock, sync_folder
 
 _TYPES = {"text": "TEXT", "int64": "INTEGER", "float64": "REAL", "date32": "TEXT"}
 
@@ -107,7 +107,7 @@ class _Claim:
 
     def permit(self, mode: int) -> None:
         """Give it permissions, which what SQLite has beside it gets too."""
-        os.fchmod(self._descriptor, mode)
+        keep_mode(self._descriptor, mode)
 
     def empty(self) -> None:
         """Throw away what an earlier run left."""
