@@ -134,6 +134,15 @@ def library_folder(folder: Path) -> Path:
     return folder
 
 
+_OTHERS: set[int] = set()
+
+
+def leave_out_others() -> None:
+    """Take the children that are there for those of other tests, which `children` leaves out."""
+    _OTHERS.clear()
+    _OTHERS.update(children())
+
+
 def children(of: int | None = None) -> list[int]:
     """Processes whose parent is this one, or another; zombies too."""
     found = []
@@ -144,7 +153,7 @@ def children(of: int | None = None) -> list[int]:
             continue
         if text and int(text.rpartition(")")[2].split()[1]) == (of or os.getpid()):
             found.append(int(name))
-    return found
+    return [pid for pid in found if pid not in _OTHERS]
 
 
 def gone(pid: int, seconds: float = 30) -> bool:

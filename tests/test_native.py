@@ -198,9 +198,9 @@ def test_a_connection_cannot_overrun_the_buffers():
 
 
 def test_a_scan_in_a_cycle_is_collected_while_it_runs(tmp_path):
-    for i in range(500):
+    for i in range(100):
         (tmp_path / str(i)).write_bytes(CONTENT)
-    for _ in range(20):
+    for _ in range(8):
         found = dicomloom.scan([tmp_path], threads=4, batch_size=1)
         next(found)
         cycle = [found]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ["codecs", "dicom", "frames", "network", "scan"]
+ROOMS = ["base", "codecs", "dicom", "frames", "network", "scan"]
 
 pytestmark = pytest.mark.xdist_group("package")  # the wheel is built once
 

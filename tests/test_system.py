@@ -80,4 +80,4 @@ def test_only_one_module_asks_which_system_it_is():
                 if "sys.platform" in text or "os.name" in text:
                     found.append(name)
     # The second is a program of its own, which imports nothing of ours.
-    assert sorted(found) == ["pdf_child.py", "system.py"]
+    assert sorted(found) == ["isolation_child.py", "pdf_child.py", "system.py"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dicomloom
-from breaking_codecs import Breaking, children, descriptors, gone
+from breaking_codecs import Breaking, children, descriptors, gone, leave_out_others
 from dicomloom import CorruptError, Isolation, LimitError, StateError, UnsupportedError
 from dicomloom.codecs import registry
 from dicomloom.codecs.isolation import isolation_of
@@ -38,6 +38,11 @@ def breaking(isolation):
 
 def good(decoder, number=7):
     return bytes(decoder.decode(frame(number))) == bytes([number]) * 64
+
+
+@pytest.fixture(autouse=True)
+def only_ours():
+    leave_out_others()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from pydicom.encaps import generate_frames
 
 import breaking_codecs
-from breaking_codecs import children, descriptors, gone, library_folder
+from breaking_codecs import children, descriptors, gone, leave_out_others, library_folder
 from dicomloom import CorruptError, DicomloomError, FrameReader, Isolation, LimitError, transcode
 from faults import OLD, native_object, noise, unfinished
 from images import code, data_set, image, layout
@@ -37,6 +37,11 @@ def breaking_object(path: Path, *orders: object) -> Path:
     frames = [HEADER + b"!" + str(order).encode() for order in orders]
     data_set("JPEG2000Lossless", OF, frames).save_as(path, enforce_file_format=True)
     return path
+
+
+@pytest.fixture(autouse=True)
+def only_ours():
+    leave_out_others()
 
 
 @pytest.fixture(scope="module")

@@ -309,7 +309,7 @@ def test_items_that_are_none(tmp_path):
 def test_objects_that_are_none(tmp_path):
     made = made_for(1)
     (tmp_path / "x").write_bytes(bytes(200))
-    with pytest.raises(ValueError, match="expected a DICOM file"):
+    with pytest.raises(ValueError, match="not DICOM"):
         made.add_instance(tmp_path / "x")
     with pytest.raises(ReadError):
         made.add_instance(tmp_path / "none")

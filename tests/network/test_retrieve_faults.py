@@ -225,8 +225,9 @@ def test_an_object_that_comes_twice(tmp_path):
     assert names(tmp_path) == ["1.2.5.dcm"]
 
 
-@pytest.mark.parametrize("data", [object_of(None), b"\1\2\3\4" * 30], ids=["no uid", "noise"])
-def test_an_object_that_is_odd_is_kept_and_told(tmp_path, data):
+def test_an_object_that_is_odd_is_kept_and_told(tmp_path):
+    data = object_of(None)
+
     def script(conversation):
         give(conversation, ("1.2.5", data))
         conversation.send(last(0, completed=1))
@@ -237,6 +238,18 @@ def test_an_object_that_is_odd_is_kept_and_told(tmp_path, data):
     assert arrived.path.endswith("/1.2.5.dcm")
     with open(arrived.path, "rb") as file:
         assert file.read().endswith(data)
+
+
+def test_an_object_that_is_no_data_set_is_refused(tmp_path):
+    def script(conversation):
+        give(conversation, ("1.2.5", b"\1\2\3\4" * 30))
+        conversation.send(last(0, completed=1))
+
+    report = get(script, tmp_path)
+    (failed,) = report.failed
+    assert (failed.SOPInstanceUID, failed.status, failed.refused) == ("1.2.5", 0xC000, True)
+    assert "truncated in (0201,0403)" in failed.reason
+    assert names(tmp_path) == []
 
 
 def test_an_object_that_is_another(tmp_path):

@@ -79,7 +79,9 @@ class _Pipes:
     def fail(self, error: BaseException) -> None:
         """Answer with what went wrong."""
         name, text = type(error).__name__, getattr(error, "message", None) or str(error)
-        kind = MEMORY if isinstance(error, MemoryError) else OTHER
+        # A decoder says that memory ran out in words of its own, which know nothing of our bound.
+        lacking = isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError)
+        kind = MEMORY if lacking else OTHER
         if kind == OTHER and name in FAULTS[OTHER + 1 :]:
             kind = FAULTS.index(name)
         elif kind == OTHER:
