@@ -161,7 +161,7 @@ class StoredFrames:
         """Return the data set without its pixels, as pydicom reads it."""
         from dicomloom.frames.dataset import dataset_of
 
-        return dataset_of(self.header, self.transfer_syntax)
+        return dataset_of(self.header, self.transfer_syntax, walkable=True)
 
     # --- where frames are ---
 
