@@ -277,7 +277,7 @@ def test_p08_pixels_are_inflated_only_when_they_are_asked_for(tmp_path, monkeypa
     assert len(steps) > 100
 
 
-@every_door
+@doors
 def test_p09_empty_items(tmp_path, door):
     """A hundred thousand items without content are walked, not counted against anybody."""
     path = tmp_path / "items.dcm"
