@@ -18,6 +18,7 @@ from dicomloom import (
     PixelError,
     Series,
     dicomize,
+    dump,
     extract,
     index,
     read_tags,
@@ -26,7 +27,10 @@ from dicomloom import (
     transcode,
     validate,
 )
+from dicomloom.dump.model import document
+from dicomloom.dump.walk import walk
 from dicomloom.frames.build import template_of
+from dicomloom.frames.sources import FileSource
 from dicomloom.media import check as media
 from dicomloom.network.sending.outgoing import Selection
 from dicomloom.network.steps.content import read_instance
@@ -54,6 +58,14 @@ class Door(NamedTuple):
 def _rows(path: Path, _: Path) -> object:
     with scan([path], TAGS) as batches:
         return [row for batch in batches for row in batch.rows()]
+
+
+def _model(path: Path, _: Path) -> object:
+    source = FileSource(path)
+    try:
+        return list(document(str(path), walk(source)))
+    finally:
+        source.close()
 
 
 def _index(path: Path, folder: Path) -> object:
@@ -105,6 +117,8 @@ DOORS = (
     Door("read_tags of a path", lambda path, _: read_tags(path, TAGS)),
     Door("read_tags of bytes", lambda path, _: read_tags(path.read_bytes(), TAGS)),
     Door("read_tags of a file", lambda path, _: read_tags(io.BytesIO(path.read_bytes()), TAGS)),
+    Door("dump", lambda path, _: list(dump(path))),
+    Door("dump as JSON", _model, tells=True),
     Door("scan", _rows, tells=True),
     Door("index", _index, tells=True),
     Door("FrameReader of a path", lambda path, _: _frames(path)),

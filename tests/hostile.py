@@ -117,3 +117,39 @@ ALL = "ReferencedImageSequence[*].ReferencedSOPInstanceUID"
 
 def opened(content):
     return element(SQ, "SQ", length=UNDEFINED) + content
+
+
+ALL_VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL"
+ALL_VRS += " UN UR US UT UV"
+
+
+def pixels(implicit=False, big=False):
+    """Return an image of one row of two pixels."""
+
+    def one(tag, vr, value):
+        if big and vr == "US":
+            value = value[::-1]
+        return element(tag, None if implicit else vr, value, big=big)
+
+    return b"".join(
+        [
+            one(0x00280002, "US", b"\1\0"),
+            one(0x00280004, "CS", b"MONOCHROME2 "),
+            one(0x00280010, "US", b"\1\0"),
+            one(0x00280011, "US", b"\2\0"),
+            one(0x00280100, "US", b"\x08\0"),
+            one(0x00280101, "US", b"\x08\0"),
+            one(0x00280102, "US", b"\7\0"),
+            one(0x00280103, "US", b"\0\0"),
+            one(0x7FE00010, "OB", b"\1\2"),
+        ]
+    )
+
+
+def whole(between=b"", syntax=EXPLICIT_LE, **meta):
+    """Return a file with something between its SOPInstanceUID and its PatientID."""
+    implicit, big = syntax == IMPLICIT_LE, syntax == EXPLICIT_BE
+    vr = None if implicit else "LO"
+    data = uid(None if implicit else "UI", big=big) + between + behind(vr, big=big)
+    data += pixels(implicit, big)
+    return part10(deflated(data) if syntax == DEFLATED else data, syntax, **meta)

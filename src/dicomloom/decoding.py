@@ -55,12 +55,74 @@ def settle(dataset: Dataset, path: str | None = None) -> None:
             element = element_of(found, tag, charset, path=path)
             items = list(element.value or ()) if element.VR == "SQ" else []
             if items and depth == MOST_DEPTH:
-                raise LimitError(
-                    f"sequences nest deeper than {MOST_DEPTH} in {format_tag(tag)}",
-                    path=path,
-                    tag=tag,
-                )
+                raise _too_deep(tag, path)
             waiting += [(item, charset, depth + 1) for item in items]
+
+
+def tame(dataset: Dataset, path: str | None = None) -> None:
+    """Convert what nests, so that nobody who decodes, walks or prints all of it is kept for ever.
+
+    What is no value of its VR stays as bytes, of VR UN, in items; what stands outside of sequences
+    is left for whoever asks for it.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        As pydicom read it.
+    path : str, optional
+        For messages.
+
+    Raises
+    ------
+    LimitError
+        Sequences nest deeper than 64.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> from pydicom.filereader import read_dataset
+    >>> rows = bytes.fromhex("feff00e0 0b000000 28001000 55530300 313233")
+    >>> sequence = bytes.fromhex("08004011 53510000 13000000") + rows
+    >>> made = read_dataset(BytesIO(sequence), False, True)
+    >>> tame(made)
+    >>> made.ReferencedImageSequence[0]["Rows"].VR, made.ReferencedImageSequence[0].Rows
+    ('UN', b'123')
+    """
+    waiting: list[tuple[Dataset, Any, int]] = [(dataset, None, 0)]
+    while waiting:
+        found, charset, depth = waiting.pop()
+        if 0x00080005 in found:
+            charset = _converted(found, 0x00080005, charset).value or charset
+        for tag in map(int, list(found.keys())):
+            if depth == 0 and getattr(found.get_item(tag), "VR", None) not in ("SQ", "UN"):
+                continue
+            element = _converted(found, tag, charset)
+            items = list(element.value or ()) if element.VR == "SQ" else []
+            if items and depth == MOST_DEPTH:
+                raise _too_deep(tag, path)
+            waiting += [(item, charset, depth + 1) for item in items]
+
+
+def _converted(dataset: Dataset, tag: int, charset: Any) -> DataElement:
+    """Return an element, converted; one that cannot be is put there as bytes of VR UN."""
+    from pydicom.dataelem import DataElement
+
+    raw = dataset.get_item(tag)
+    try:
+        return element_of(dataset, tag, charset)
+    except CorruptError:
+        value = getattr(raw, "value", None)
+        # One made as UN would take the VR of the dictionary.
+        made = DataElement(tag, "OB", value if isinstance(value, bytes) else b"")
+        made.VR = "UN"
+        dataset[tag] = made
+        return made
+
+
+def _too_deep(tag: int, path: str | None) -> LimitError:
+    return LimitError(
+        f"sequences nest deeper than {MOST_DEPTH} in {format_tag(tag)}", path=path, tag=tag
+    )
 
 
 def element_of(

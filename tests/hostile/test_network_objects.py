@@ -1,4 +1,4 @@
-"""N10 to N13: large, deflated, known and numerous objects, through the server."""
+"""N10 to N13, P11: large, deflated, known and numerous objects, through the server."""
 
 import hashlib
 import os
@@ -6,6 +6,7 @@ import re
 import sqlite3
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -139,6 +140,26 @@ def test_n10_no_request_fills_the_disk(tmp_path):
             raw.send(message(5, 0x0130, asked, x0003=uid, x0110=3, x1001=known, x1008=1))
             assert raw.status() == 0x0213
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".dcm", ".json")]
+
+
+def test_p11_what_comes_over_the_network_has_an_empty_preamble(tmp_path):
+    """A program in the preamble of what is sent stays behind; nobody can send one (PS3.10 7.1)."""
+    path = tmp_path / "one.dcm"
+    data = object_of("1.2.3.4", study=STUDY, series=SERIES)
+    path.write_bytes(part10(data, EXPLICIT_LE, preamble=b"MZ\x90\0".ljust(128, b"\x90")))
+    with serving(tmp_path / "held") as (server, _):
+        node = f"ANY@127.0.0.1:{server.port}"
+        assert len(dicomloom.send(node, path).succeeded) == 1
+        with Raw(server.port) as raw:
+            raw.associate(IMPLICIT_CT)
+            raw.store("1.2.3.5", b"MZ\x90\0" * 32 + b"DICM" + small("1.2.3.5", study=STUDY))
+            assert raw.status() & 0xF000 in (0xA000, 0xC000)
+        report = dicomloom.retrieve(node, tmp_path / "out", StudyInstanceUID=STUDY)
+    (arrived,) = report.arrived
+    (held,) = (tmp_path / "held").rglob("*.dcm")
+    for file in (held, Path(arrived.path)):
+        assert file.read_bytes()[:132] == bytes(128) + b"DICM"
+        assert bytes_of(file) == data
 
 
 @pytest.mark.parametrize("odd", [0, 1])

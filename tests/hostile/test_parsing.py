@@ -15,7 +15,7 @@ from dicomloom.decoding import settle
 from dicomloom.frames.dataset import read_dataset
 from dicomloom.media import check as media
 from doors import DOORS, through
-from hostile import IN_SQ, SQ, behind, deflated, uid
+from hostile import ALL_VRS, IN_SQ, SQ, behind, deflated, pixels, uid, whole
 from support import (
     DEFLATED,
     EXPLICIT_BE,
@@ -30,10 +30,8 @@ from support import (
 
 DEEP = 100_000
 LOOKS = [door for door in DOORS if door.name != "validate"]  # in this process
-ALL_VRS = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL"
-ALL_VRS += " UN UR US UT UV"
-
 doors = pytest.mark.parametrize("door", LOOKS, ids=[door.name for door in LOOKS])
+every_door = pytest.mark.parametrize("door", DOORS, ids=[door.name for door in DOORS])
 
 
 @pytest.fixture(autouse=True)
@@ -41,38 +39,6 @@ def _quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def pixels(implicit=False, big=False):
-    """Return an image of one row of two pixels."""
-
-    def one(tag, vr, value):
-        if big and vr == "US":
-            value = value[::-1]
-        return element(tag, None if implicit else vr, value, big=big)
-
-    return b"".join(
-        [
-            one(0x00280002, "US", b"\1\0"),
-            one(0x00280004, "CS", b"MONOCHROME2 "),
-            one(0x00280010, "US", b"\1\0"),
-            one(0x00280011, "US", b"\2\0"),
-            one(0x00280100, "US", b"\x08\0"),
-            one(0x00280101, "US", b"\x08\0"),
-            one(0x00280102, "US", b"\7\0"),
-            one(0x00280103, "US", b"\0\0"),
-            one(0x7FE00010, "OB", b"\1\2"),
-        ]
-    )
-
-
-def whole(between=b"", syntax=EXPLICIT_LE, **meta):
-    """Return a file with something between its SOPInstanceUID and its PatientID."""
-    implicit, big = syntax == IMPLICIT_LE, syntax == EXPLICIT_BE
-    vr = None if implicit else "LO"
-    data = uid(None if implicit else "UI", big=big) + between + behind(vr, big=big)
-    data += pixels(implicit, big)
-    return part10(deflated(data) if syntax == DEFLATED else data, syntax, **meta)
 
 
 def nested(way, depth):
@@ -197,7 +163,7 @@ STRAY = {
 }
 
 
-@doors
+@every_door
 @pytest.mark.parametrize("stray", STRAY)
 def test_p04_delimiters(tmp_path, door, stray):
     """Delimiters that are missing or stray cost no more than where they are."""
@@ -354,7 +320,7 @@ def test_p09_reading_is_linear_in_the_bytes():
     assert read[1] < 4.5 * read[0]
 
 
-@doors
+@every_door
 def test_p10_look_alikes(tmp_path, corpus, door):
     """What only looks like DICOM is refused with a reason, and the file is named."""
     folder = corpus / "generated" / "lookalikes"
@@ -368,7 +334,7 @@ PREAMBLES = {"TIFF": b"II*\0\x08\0\0\0", "PE": b"MZ\x90\0", "ELF": b"\x7fELF\2\1
 
 
 @pytest.mark.parametrize("kind", PREAMBLES)
-@doors
+@every_door
 def test_p11_preambles(tmp_path, door, kind):
     """A preamble that is the head of a program changes nothing, and is copied by no writer."""
     path = tmp_path / "poly.dcm"

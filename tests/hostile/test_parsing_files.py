@@ -1,7 +1,6 @@
 """Row P13: what is no file, or is another one while it is read, at every door that parses.
 
-Files that shrink, grow and vanish within a read are in tests/index/test_hostile_files.py and
-tests/frames/test_faults_around.py.
+Files that shrink, grow and vanish within a read are in test_files_that_change.py.
 """
 
 import errno
@@ -26,7 +25,13 @@ def odd(tmp_path):
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(os.fspath(sock))
         loop.symlink_to(loop)
-        yield [fifo, sock, loop, tmp_path / "none", *map(type(fifo), ("/dev/zero", "/dev/full"))]
+        yield [
+            fifo,
+            sock,
+            loop,
+            tmp_path / "none",
+            *map(type(fifo), ("/dev/zero", "/dev/full", "/dev/random")),
+        ]
 
 
 @pytest.mark.parametrize("door", PATHS, ids=[door.name for door in PATHS])

@@ -163,6 +163,10 @@ def _tell(report: RetrieveReport, *, as_json: bool) -> None:
         if as_json:
             _print_json("warned", **remark._asdict())
         sys.stderr.write(f"{remark.SOPInstanceUID}: warned: {remark.reason}\n")
+    for event, count in report.untold.items():
+        if as_json:
+            _print_json("untold", list=event, count=count)
+        sys.stderr.write(f"{count:,} more: {event}\n")
     sys.stderr.write(_summary(report))
 
 
@@ -171,7 +175,8 @@ def _summary(report: RetrieveReport) -> str:
         return _nothing(report.node)
     parts = [f"{report.count:,} objects came from {report.node}"]
     missing = len(report.missing) + report.unnamed
-    parts += [f"{len(report.failed):,} failed"] if report.failed else []
+    failed = len(report.failed) + report.untold.get("failed", 0)
+    parts += [f"{failed:,} failed"] if failed else []
     parts += [f"{missing:,} are missing"] if missing else []
     return ", ".join(parts) + f"; {report.bytes / 1e6:,.1f} MB in {report.seconds:.2f} s\n"
 

@@ -116,6 +116,7 @@ def _must_keep(wanted: str | None, syntax: str, what: str) -> None:
 def _write_stills(
     name: str, dataset: Dataset, stills: list[Still], syntax: str, upright: bool
 ) -> None:
+    from dicomloom.files import open_regular, reading
     from dicomloom.frames.writer import FrameWriter
 
     own = stills[0].shape.syntax
@@ -125,8 +126,9 @@ def _write_stills(
     with FrameWriter(name, dataset, transfer_syntax=syntax, frames=len(stills)) as writer:
         if own:
             for still in stills:
-                with open(still.path, "rb") as file:
-                    writer.write_encoded(read_coded(file.read()).stream)
+                with reading(still.path), open(open_regular(still.path), "rb") as file:
+                    data = file.read()
+                writer.write_encoded(read_coded(data).stream)
         else:
             for page in pixels_of(stills, upright):
                 writer.write(page.pixels)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dicomloom import inflate
 from dicomloom._native import frames as _native
-from dicomloom.decoding import settle
+from dicomloom.decoding import settle, tame
 from dicomloom.errors import CorruptError, DicomloomError, LimitError, TruncatedError
 from dicomloom.frames.header import Header, Stored, read_object
 from dicomloom.frames.sources import FileSource, StrPath
@@ -17,6 +17,9 @@ from dicomloom.json_model import BROKEN
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+# Sequences in sequences that images have; up to this, a message of pydicom's stays under 1 MB.
+_SHALLOW = 8
 
 
 def read_dataset(
@@ -58,8 +61,16 @@ def read_dataset(
     return made
 
 
-def dataset_of(header: Header, transfer_syntax: str) -> Dataset:
+def dataset_of(header: Header, transfer_syntax: str, *, walkable: bool = False) -> Dataset:
     """Return a header as pydicom reads it; values are converted when they are asked for.
+
+    Parameters
+    ----------
+    header : Header
+    transfer_syntax : str
+    walkable : bool
+        Whoever gets it may decode, walk or print all of it: see `dicomloom.decoding.tame`, which
+        is done where it matters.
 
     Raises
     ------
@@ -73,11 +84,15 @@ def dataset_of(header: Header, transfer_syntax: str) -> Dataset:
 
     _refuse_bomb(header)
     data = b"".join(header.data_set())
+    deep = False
     try:
         # Walked once: pydicom recurses as deep as the bytes nest, and needs every delimiter.
-        data = _native.recode(data, 0, len(data), True, False, True)
+        recoded = _native.recode(data, 0, len(data), True, False, True)
+        # What is UN nests as it likes: that shows no sooner than pydicom takes it for a sequence.
+        deep = walkable and (b"UN\0\0" in recoded or _is_deep(recoded))
+        data = recoded
     except (CorruptError, TruncatedError):
-        pass  # A sequence is broken inside: that shows when somebody asks for it.
+        deep = walkable  # A sequence is broken inside: that shows when somebody asks for it.
     except LimitError as error:
         error.path = header.path
         raise
@@ -88,7 +103,18 @@ def dataset_of(header: Header, transfer_syntax: str) -> Dataset:
             f"pydicom cannot read the header ({type(error).__name__})", path=header.path
         ) from error
     made.file_meta.TransferSyntaxUID = UID(transfer_syntax)
+    if deep:
+        tame(made, header.path)
     return made
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether sequences nest so that pydicom's messages, which double a level, grow too long."""
+    try:
+        _native.recode(data, 0, len(data), True, False, True, max_depth=_SHALLOW)
+    except LimitError:
+        return True
+    return False
 
 
 def dataset_of_bytes(

@@ -161,7 +161,7 @@ class StoredFrames:
         """Return the data set without its pixels, as pydicom reads it."""
         from dicomloom.frames.dataset import dataset_of
 
-        return dataset_of(self.header, self.transfer_syntax)
+        return dataset_of(self.header, self.transfer_syntax, walkable=True)
 
     # --- where frames are ---
 
@@ -285,9 +285,15 @@ class StoredFrames:
         return array("Q", [offsets[i] for i in self._first])
 
     def _lacking(self, frame: int, why: str) -> TruncatedError:
+        offset = self.pixels.value if self.encapsulated else self._native_end
+        if self.encapsulated and self._table is None:
+            offsets, lengths = self._walked()
+            offset = offsets[-1] + lengths[-1] if offsets else offset
         return TruncatedError(
             f"truncated: frame {frame} of {self.count} is not all there: {why}",
             path=self.path,
+            offset=offset,
+            tag=self.pixels.tag,
             frame=frame,
         )
 

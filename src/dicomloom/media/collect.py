@@ -61,7 +61,7 @@ class Collection:
     def __init__(self, paths: list[str], skip: str, profile: str | None, jobs: int | None) -> None:
         self.findings: list[Finding] = []
         self.file_ids: dict[int, str] = {}
-        with scan(paths, COLUMNS, threads=jobs) as found:
+        with scan(paths, COLUMNS, threads=jobs, file_info=True) as found:
             self._batches = list(found)
         self._columns: dict[str, list[str]] = {}
         self._shared_uids: set[str] = set()  # of classes, studies and series
@@ -77,6 +77,11 @@ class Collection:
                 made += [value or "" for value in values]
             self._columns[name] = made
         return made
+
+    def sizes(self) -> list[int]:
+        """Return how many bytes all files had when they were looked at."""
+        found = (batch.column("FileSize") for batch in self._batches)
+        return [int(cast("int", size or 0)) for sizes in found for size in sizes]
 
     def first(self, names: tuple[str, ...], row: int) -> str:
         """Return the first of some values that an instance has, "" for none."""

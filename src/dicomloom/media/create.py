@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from dicomloom.errors import NotDicomError, TruncatedError, WriteError
-from dicomloom.files import EagerFile, Replacing, reading, writing
+from dicomloom.files import EagerFile, Replacing, open_regular, reading, writing
 from dicomloom.media.build import Builder
 from dicomloom.media.collect import Collection
 from dicomloom.media.encode import directory
@@ -33,15 +33,15 @@ def name_of(place: tuple[int, ...]) -> str:
     return "\\".join(f"{p}{n:05d}" if n < 100_000 else f"{p[0]}{n:07d}" for p, n in parts)
 
 
-def _copy(source: str, target: str, told: str) -> None:
-    """Copy a file; `told` is what errors call the target."""
+def _copy(source: str, size: int, target: str, told: str) -> None:
+    """Copy a file that had so many bytes; `told` is what errors call the target."""
     with reading(source):
-        file = open(source, "rb")  # noqa: SIM115 (closed below)
+        file = open(open_regular(source), "rb")  # noqa: SIM115 (closed below)
     with file, writing(told):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BYTES
         with EagerFile(os.open(target, flags, 0o666)) as copy:
-            size = os.fstat(file.fileno()).st_size
+            size = max(size, os.fstat(file.fileno()).st_size)
             copied = copy.copy(file.fileno(), 0, size)
             if copied != size:
                 raise TruncatedError(
@@ -53,7 +53,9 @@ def _copy(source: str, target: str, told: str) -> None:
             os.fsync(copy.fileno())
 
 
-def _write_copies(target: str, content: bytes, sources: list[str], file_ids: list[str]) -> None:
+def _write_copies(
+    target: str, content: bytes, sources: list[tuple[str, int]], file_ids: list[str]
+) -> None:
     """Write a whole file-set beside `target`, and give it its name when it is complete."""
     parent = os.path.dirname(os.path.realpath(target))
     partial = os.path.join(parent, f".dicomloom-{os.urandom(8).hex()}.partial")
@@ -62,8 +64,8 @@ def _write_copies(target: str, content: bytes, sources: list[str], file_ids: lis
             if os.path.isdir(target) and os.listdir(target):
                 raise WriteError("the folder to copy to is not empty: name a new one", path=target)
             os.mkdir(partial)
-        for source, file_id in zip(sources, file_ids, strict=True):
-            _copy(source, os.path.join(partial, *file_id.split("\\")), target)
+        for (source, size), file_id in zip(sources, file_ids, strict=True):
+            _copy(source, size, os.path.join(partial, *file_id.split("\\")), target)
         with writing(target):
             with Replacing(os.path.join(partial, "DICOMDIR")) as file:
                 file.write(content)
@@ -107,8 +109,8 @@ def create(
         return found.findings
     file_ids = [name_of(placed.place) for placed in builder.placed]
     builder.refer(file_ids)
-    names = found.column("Filename")
-    sources = [names[placed.row] for placed in builder.placed]
+    names, sizes = found.column("Filename"), found.sizes()
+    sources = [(names[placed.row], sizes[placed.row]) for placed in builder.placed]
     _write_copies(copy_to, directory(builder.root, file_set_id), sources, file_ids)
     return found.findings
 

@@ -237,6 +237,8 @@ class _Carrier:
         """Tell a tally what was odd about objects that came."""
         while self._folder.remarks:
             tally.remark(*self._folder.remarks.popleft())
+        tally.untold["warned"] += self._folder.untold
+        self._folder.untold = 0
 
     def __enter__(self) -> _Carrier:
         """Return self."""

@@ -29,6 +29,8 @@ from dicomloom.tags import parse_tag
 
 LAYOUT = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
 EXISTING = ("keep", "replace", "version")
+# What is named of objects that failed, came unasked or are odd: a peer may say as much as it likes.
+MOST_NAMED = 100_000
 _INSTANCE = "SOPInstanceUID"
 _ABSENT = "none"
 # Besides letters and digits of any script.
@@ -157,7 +159,9 @@ class Folder:
     Attributes
     ----------
     remarks : deque of (str, str)
-        SOP Instance UID, and what is wrong with the object, of those that were odd.
+        SOP Instance UID, and what is wrong with the object, of those that were odd; up to 100,000.
+    untold : int
+        How many more were odd.
 
     Raises
     ------
@@ -179,6 +183,7 @@ class Folder:
             raise ValueError(f"existing: expected {', '.join(EXISTING)}, not {existing!r}")
         self.folder = os.path.realpath(folder)
         self.remarks: deque[tuple[str, str]] = deque()
+        self.untold = 0
         self._layout, self._existing, self.sync = layout, existing, sync
         self._naming = threading.Lock()
         make_folders(self.folder, sync=sync)
@@ -244,11 +249,18 @@ class Folder:
             raise  # the system is at fault, not the object: it would get a wrong name
         except DicomloomError as error:
             values = error.values
-            self.remarks.append((uid, "its header cannot be read"))
+            self._remark(uid, "its header cannot be read")
         else:
             if values[_INSTANCE] is None:
-                self.remarks.append((uid, "its data set has no SOP Instance UID"))
+                self._remark(uid, "its data set has no SOP Instance UID")
         return {**values, _INSTANCE: uid}
+
+    def _remark(self, uid: str, reason: str) -> None:
+        with self._naming:
+            if len(self.remarks) < MOST_NAMED:
+                self.remarks.append((uid, reason))
+            else:
+                self.untold += 1
 
 
 def _candidates(path: str, uid: str) -> Iterator[str]:

@@ -277,20 +277,25 @@ def _ask(
     unique, given = UNIQUE[level], wish.given(level)
     question = Question(f"C-FIND at level {level}", MODELS[wish.root], identifier)
     seen: set[str] = set()
+    left_out = 0
     with closing(answers(association, question)) as found:
-        for answer in found:
+        for number, answer in enumerate(found):
+            if number == _MOST_FOUND:
+                raise LimitError(
+                    f"expected at most {_MOST_FOUND} answers at level {level}, found more"
+                )
             value = str(answer.get(unique) or "")
             fits = level == "PATIENT" or is_safe_uid(value)
             # Some peers leave out keys that they do not know, and answer with all that they have.
             if not fits or value in seen or (given is not None and value not in given):
-                _LOGGER.warning("%s: an answer at level %s is left out", association.node, level)
+                left_out += 1
                 continue
-            if len(seen) == _MOST_FOUND:
-                raise LimitError(
-                    f"expected at most {_MOST_FOUND} answers at level {level}, found more"
-                )
             seen.add(value)
             yield answer
+    if left_out:
+        # One line, however many: a peer may answer for hours.
+        node, what = association.node, "answer is" if left_out == 1 else "answers are"
+        _LOGGER.warning("%s: %d %s left out at level %s", node, left_out, what, level)
 
 
 def _number(answer: Dataset, level: str) -> int | None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 from dicomloom.network import command as commands
 from dicomloom.network.command import Command
+from dicomloom.network.retrieving.landing import MOST_NAMED
 from dicomloom.network.retrieving.planning import Errand
 from dicomloom.network.serve.store import Arrival
 
-# UIDs that are held of a request whose instances are not known, to tell those that come again.
-_MOST_HELD = 100_000
+_Entry = TypeVar("_Entry")
 _COUNTS = ("Completed", "Failed", "Warning", "Remaining")
 
 
@@ -84,11 +85,15 @@ class RetrieveReport:
     missing : list of str
         SOP Instance UIDs that should have come, neither came nor are told as failed.
     unnamed : int
-        How many more are missing, by the peer's numbers, whose UIDs it does not tell.
+        How many more are missing, by the peer's numbers, whose UIDs it does not tell, or that
+        ``missing`` has no place for.
     unexpected : list of str
         SOP Instance UIDs of objects that came, and were not among those that should.
     warned : list of Remark
         Objects that came, and are odd.
+    untold : dict of str to int
+        How many more ``failed``, ``unexpected`` and ``warned`` would have, by the name of the list:
+        each of them, and ``missing``, has up to 100,000.
     completed, failures, warnings, remaining : int
         Sub-operations, as the peer counts them in its last responses; what failed by C-GET and was
         asked for again by C-MOVE is among the failures of that only.
@@ -107,6 +112,7 @@ class RetrieveReport:
     unnamed: int = 0
     unexpected: list[str] = field(default_factory=list)
     warned: list[Remark] = field(default_factory=list)
+    untold: dict[str, int] = field(default_factory=dict)
     completed: int = 0
     failures: int = 0
     warnings: int = 0
@@ -131,6 +137,7 @@ class Tally:
         self._failed: dict[str, Failed] = {}
         self._unexpected: list[str] = []
         self._warned: list[Remark] = []
+        self.untold = dict.fromkeys(("failed", "unexpected", "warned"), 0)
         self._said = dict.fromkeys(_COUNTS, 0)
         self._parts = dict.fromkeys(_COUNTS, 0)
         self._repeated, self._is_again = 0, False
@@ -146,7 +153,7 @@ class Tally:
         else:
             self._repeated += 1
             if not self._is_again:
-                self._warned.append(Remark(uid, "it came more than once"))
+                self.remark(uid, "it came more than once")
         return Arrived(
             *(arrival.path, arrival.sop_class, uid, arrival.transfer_syntax),
             *(arrival.size, arrival.outcome),
@@ -159,19 +166,26 @@ class Tally:
             return new
         if uid in self._came:
             return False
-        if len(self._came) < _MOST_HELD:
+        if len(self._came) < MOST_NAMED:  # beyond, those that come again are not told
             self._came.add(uid)
         if self._expected is not None:
-            self._unexpected.append(uid)
+            self._add("unexpected", self._unexpected, uid)
         return True
 
     def remark(self, uid: str, reason: str) -> None:
         """Note something odd about an object that came."""
-        self._warned.append(Remark(uid, reason))
+        self._add("warned", self._warned, Remark(uid, reason))
+
+    def _add(self, name: str, to: list[_Entry], entry: _Entry) -> None:
+        if len(to) < MOST_NAMED:
+            to.append(entry)
+        else:
+            self.untold[name] += 1
 
     def refused(self, uid: str, status: int, reason: str) -> None:
         """Note an object that we did not take."""
-        self._failed[uid] = Failed(uid, status, reason, refused=True)
+        if self._has_place(uid):
+            self._failed[uid] = Failed(uid, status, reason, refused=True)
 
     def answered(self, command: Command, failed: Iterable[str], reason: str) -> None:
         """Note the last response to a request."""
@@ -179,8 +193,15 @@ class Tally:
             self._said[name] += commands.integer(command, f"NumberOf{name}Suboperations")
         status = commands.integer(command, "Status")
         for uid in failed:
-            if not self._has(uid):
+            if not self._has(uid) and self._has_place(uid):
                 self._failed.setdefault(uid, Failed(uid, status, reason))
+
+    def _has_place(self, uid: str) -> bool:
+        """Whether one more can be told as failed; where not, it is counted."""
+        if uid in self._failed or len(self._failed) < MOST_NAMED:
+            return True
+        self.untold["failed"] += 1
+        return False
 
     def _has(self, uid: str) -> bool:
         return uid in self._came or (self._expected or {}).get(uid, False)
@@ -207,22 +228,33 @@ class Tally:
     def unnamed(self) -> int:
         """Return how many more there should be."""
         here = self.count + self._repeated
+        failed = len(self._failed) + self.untold["failed"]
         if self._expected is not None:
             return max(0, self._told - here - (len(self.lacking()) - len(self._failed)))
         by_peer = max(sum(self._said.values()), sum(self._parts.values()))
-        return max(0, max(by_peer - here, (self._count or 0) - self.count) - len(self._failed))
+        return max(0, max(by_peer - here, (self._count or 0) - self.count) - failed)
 
     def settle(self, report: RetrieveReport) -> None:
         """Bring all of it into a report."""
         report.requests += 1
-        report.failed += self._failed.values()
-        report.missing += [uid for uid in self.lacking() if uid not in self._failed]
-        report.unnamed += self.unnamed()
-        report.unexpected += self._unexpected
-        report.warned += self._warned
+        missing = [uid for uid in self.lacking() if uid not in self._failed]
+        report.unnamed += self.unnamed() + _fill(report.missing, missing)
+        self.untold["failed"] += _fill(report.failed, self._failed.values())
+        self.untold["unexpected"] += _fill(report.unexpected, self._unexpected)
+        self.untold["warned"] += _fill(report.warned, self._warned)
+        for name, count in self.untold.items():
+            if count:
+                report.untold[name] = report.untold.get(name, 0) + count
         report.completed += self._said["Completed"] + self._parts["Completed"]
         report.failures += self._said["Failed"]
         report.warnings += self._said["Warning"] + self._parts["Warning"]
         report.remaining += self._said["Remaining"]
         report.count += self.count
         report.bytes += self.bytes
+
+
+def _fill(to: list[_Entry], entries: Collection[_Entry]) -> int:
+    """Add to a list of a report; return how many have no place in it."""
+    room = max(0, MOST_NAMED - len(to))
+    to += islice(entries, room)
+    return max(0, len(entries) - room)

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from dicomloom.decoding import settle
 from dicomloom.errors import CorruptError, DicomloomError, LimitError, ReadError
+from dicomloom.files import open_regular
 from dicomloom.json_model import BROKEN, read_data_sets
 from dicomloom.network.grammar import check_data_set
 from dicomloom.network.serve.matching import matches, returned
@@ -135,11 +137,14 @@ class WorklistFolder:
 
 def _apart(item: Dataset) -> Iterator[Dataset]:
     """Give an item for each of its steps: an answer has one (PS3.4 K.6.1.2)."""
-    from copy import deepcopy
+    from pydicom import Dataset
 
-    for number in range(len(items_of(item, STEPS))):
-        one = deepcopy(item)
-        one.ScheduledProcedureStepSequence = [items_of(one, STEPS)[number]]
+    for step in items_of(item, STEPS):
+        one = Dataset()  # shares what is nobody's to change: there may be many steps
+        for element in item:
+            if element.keyword != STEPS:
+                one.add(element)
+        one.ScheduledProcedureStepSequence = [step]
         yield one
 
 
@@ -154,7 +159,7 @@ def _read_dicom(path: str) -> list[Dataset]:
     from pydicom.errors import BytesLengthException
     from pydicom.filereader import read_dataset
 
-    with open(path, "rb") as file:
+    with open(open_regular(path), "rb") as file:
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise LimitError(f"an item of more than {_LARGEST} bytes", path=path)
@@ -162,11 +167,9 @@ def _read_dicom(path: str) -> list[Dataset]:
         start, implicit = _layout(data)
         check_data_set(data[start:], implicit)
         read = read_dataset(BytesIO(data[start:]), implicit, True)
-        read.decode()
-        for element in read.iterall():
-            str(element.value)  # converts it now
     except (*BROKEN, BytesLengthException) as error:
         raise CorruptError(f"no data set: {type(error).__name__}", path=path) from error
+    settle(read, path)
     return [read]
 
 
