@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import struct
+import sys
 import time
 
 import numpy as np
@@ -92,6 +94,39 @@ def test_a_text_is_not_written_again_under_a_view():
     assert bytes(view) == before
     view.release()
     text.json(table, [b'"PatientID":'])
+
+
+@pytest.mark.parametrize("made", [codecs.RLEEncoder(1, 2, 1, 1).encode(b"ab")[-1], scan.Text()])
+def test_a_buffer_that_is_not_to_be_written_costs_nothing(made):
+    """Each refusal took a reference from None, which ended the process sooner or later."""
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        with pytest.raises(TypeError, match="read-write"):
+            struct.pack_into("B", made, 0, 1)
+    assert abs(sys.getrefcount(None) - before) < 500
+
+
+def test_a_decoder_that_fails_may_be_asked_again():
+    """What one column has decoded is not decoded again from where it stood."""
+    charset = element(0x00080005, "CS", b"\\ISO 2022 IR 87 ")
+    names = element(0x00100010, "PN", b"\xe1\xe2\xe3\xe4") + element(0x00100020, "LO", b"\xe5 ")
+    content = part10(charset + names, EXPLICIT_LE)
+    wanted = Schema(["PatientName", "PatientID"]).plan()
+    table, error = scan.read_row(wanted, (content,), LIMITS, InflatedReader)
+    assert error is None
+
+    def decode(raw, _charset, vr):
+        if vr == "LO" and not failed:
+            failed.append(raw)
+            raise KeyboardInterrupt
+        return f"<{raw.hex()}>"
+
+    failed: list[bytes] = []
+    with pytest.raises(KeyboardInterrupt):
+        table.resolve(decode)
+    table.resolve(decode)
+    assert table.values(0) == ["<e1e2e3e4>"]
+    assert table.values(1) == ["<e520>"]
 
 
 def test_a_buffer_that_is_decoded_into_is_held():

@@ -292,8 +292,10 @@ cdef class Text:
     def __getbuffer__(self, Py_buffer *view, int flags):
         if self.busy:
             raise BufferError("the text is being written")
-        Py_DECREF(None)  # Cython's placeholder in view.obj, which the next line overwrites
         PyBuffer_FillInfo(view, self, self.text.data, self.text.length, 1, flags)
+        # Cython's placeholder, which stood in view.obj. Where that line raises, it still does, and
+        # Cython takes care of it.
+        Py_DECREF(None)
         self.exports += 1
 
     def __releasebuffer__(self, Py_buffer *view):
