@@ -256,6 +256,10 @@ cdef class Table:
                     status = dl_table_edit(self.table, index, edits, used)
                     if status != DL_OK:
                         raise MemoryError()
+                    # These places are no more: whoever comes again after an exception passes over.
+                    for i in range(count):
+                        if deferred[i].column == index:
+                            deferred[i].column = <uint32_t>self.table.column_count
             self.table.deferred.length = 0
         finally:
             free(edits)
