@@ -129,6 +129,35 @@ def test_a_decoder_that_fails_may_be_asked_again():
     assert table.values(1) == ["<e520>"]
 
 
+class Wordless(Exception):
+    """What a caller's reader may raise as well as any other exception."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def test_an_exception_without_words_is_an_error_all_the_same():
+    """Its failing was taken for success, and a source that was not there was read."""
+    from hostile import deflated
+    from support import DEFLATED
+
+    class Reader:
+        def read_at(self, offset, size):
+            raise Wordless
+
+        size = read_at
+
+    def inflater(read):
+        raise Wordless
+
+    content = part10(deflated(element(0x00100020, "LO", b"42")), DEFLATED)
+    for source in (Reader(), content):
+        table, error = scan.read_row(plan(), (source,), LIMITS, inflater)
+        assert isinstance(error, dicomloom.CorruptError)
+        assert isinstance(error.__cause__, Wordless)
+        assert table.values(0) == [None]
+
+
 def test_a_buffer_that_is_decoded_into_is_held():
     """A thread that decodes without the GIL, and another that tries to make the buffer smaller."""
     import threading

@@ -355,16 +355,19 @@ include "source.pxi"
 cdef dl_status open_inflated(void *context, const dl_source *raw, uint64_t offset,
                              dl_source *inflated, dl_error *error) noexcept with gil:
     """context: (what makes the reader from a function that reads deflated bytes, failures)."""
-    cdef PythonSource state = PythonSource.__new__(PythonSource)
-    factory, state.failures = <tuple>context
+    cdef PythonSource state
+    cdef list failures = None
     try:
+        factory, failures = <tuple>context
+        state = PythonSource.__new__(PythonSource)
+        state.failures = failures
         state.below = raw
         state.start = offset
         state.reader = factory(state.below_read)
         fill_python_source(inflated, state)
         return DL_OK
     except BaseException as failure:
-        return python_failed(error, offset, state.failures, failure)
+        return python_failed(error, offset, failures, failure)
 
 
 # --- reading --------------------------------------------------------------------------------------
