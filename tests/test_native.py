@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import struct
+import sys
 import time
 
 import numpy as np
@@ -92,6 +94,68 @@ def test_a_text_is_not_written_again_under_a_view():
     assert bytes(view) == before
     view.release()
     text.json(table, [b'"PatientID":'])
+
+
+@pytest.mark.parametrize("made", [codecs.RLEEncoder(1, 2, 1, 1).encode(b"ab")[-1], scan.Text()])
+def test_a_buffer_that_is_not_to_be_written_costs_nothing(made):
+    """Each refusal took a reference from None, which ended the process sooner or later."""
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        with pytest.raises(TypeError, match="read-write"):
+            struct.pack_into("B", made, 0, 1)
+    assert abs(sys.getrefcount(None) - before) < 500
+
+
+def test_a_decoder_that_fails_may_be_asked_again():
+    """What one column has decoded is not decoded again from where it stood."""
+    charset = element(0x00080005, "CS", b"\\ISO 2022 IR 87 ")
+    names = element(0x00100010, "PN", b"\xe1\xe2\xe3\xe4") + element(0x00100020, "LO", b"\xe5 ")
+    content = part10(charset + names, EXPLICIT_LE)
+    wanted = Schema(["PatientName", "PatientID"]).plan()
+    table, error = scan.read_row(wanted, (content,), LIMITS, InflatedReader)
+    assert error is None
+
+    def decode(raw, _charset, vr):
+        if vr == "LO" and not failed:
+            failed.append(raw)
+            raise KeyboardInterrupt
+        return f"<{raw.hex()}>"
+
+    failed: list[bytes] = []
+    with pytest.raises(KeyboardInterrupt):
+        table.resolve(decode)
+    table.resolve(decode)
+    assert table.values(0) == ["<e1e2e3e4>"]
+    assert table.values(1) == ["<e520>"]
+
+
+class Wordless(Exception):
+    """What a caller's reader may raise as well as any other exception."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def test_an_exception_without_words_is_an_error_all_the_same():
+    """Its failing was taken for success, and a source that was not there was read."""
+    from hostile import deflated
+    from support import DEFLATED
+
+    class Reader:
+        def read_at(self, offset, size):
+            raise Wordless
+
+        size = read_at
+
+    def inflater(read):
+        raise Wordless
+
+    content = part10(deflated(element(0x00100020, "LO", b"42")), DEFLATED)
+    for source in (Reader(), content):
+        table, error = scan.read_row(plan(), (source,), LIMITS, inflater)
+        assert isinstance(error, dicomloom.CorruptError)
+        assert isinstance(error.__cause__, Wordless)
+        assert table.values(0) == [None]
 
 
 def test_a_buffer_that_is_decoded_into_is_held():

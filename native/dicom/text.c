@@ -98,8 +98,9 @@ static size_t utf8_sequence(const uint8_t *text, size_t size, size_t *bad) {
 
 static dl_status utf8_append(dl_bytes *into, const uint8_t *text, size_t size, bool escape) {
     static const char hex[] = "0123456789abcdef";
-    dl_status status =
-        dl_bytes_reserve(into, size * 4); /* \xNN is the longest that a byte becomes */
+    /* \xNN is the longest that a byte becomes. */
+    if (size > SIZE_MAX / 4) return DL_ERR_MEMORY;
+    dl_status status = dl_bytes_reserve(into, size * 4);
     if (status != DL_OK) return status;
     uint8_t *out = into->data + into->length;
     while (size) {
@@ -140,6 +141,7 @@ static dl_status decode_append(dl_bytes *into, dl_charset charset, const uint8_t
     if (DL_LIKELY(plain == size)) return dl_bytes_append(into, text, size);
     if (charset == DL_CHARSET_UTF8) return dl_utf8_append(into, text, size);
     if (charset == DL_CHARSET_DEFERRED) return *deferred = true, DL_OK;
+    if (size > SIZE_MAX / 3) return DL_ERR_MEMORY;
     dl_status status = dl_bytes_reserve(into, size * 3);
     if (status != DL_OK) return status;
     uint8_t *out = into->data + into->length;

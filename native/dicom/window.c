@@ -58,6 +58,8 @@ dl_status dl_window_fill(dl_window *window, uint64_t offset, size_t size, const 
     /* A hop, or a little beyond the first read: a page or two. Reading on and on: take more. */
     size_t goal = onward && offset >= DL_WINDOW_FIRST ? window->capacity / 2 : DL_WINDOW_FIRST;
     if (goal < size) goal = size;
+    /* A file that grows meanwhile shows no more than what its size, once asked, says. */
+    if (goal > window->end - offset) goal = (size_t)(window->end - offset);
     while (window->length < size) {
         size_t got = 0;
         dl_status status = window->source->read_at(
@@ -77,9 +79,15 @@ dl_status dl_window_fill(dl_window *window, uint64_t offset, size_t size, const 
 
 dl_status dl_window_size(dl_window *window, uint64_t *size, dl_error *error) {
     if (!window->size_known) {
-        dl_status status = window->source->size(window->source->context, &window->end, error);
+        uint64_t end;
+        dl_status status = window->source->size(window->source->context, &end, error);
         if (status != DL_OK) return status;
+        window->end = end;
         window->size_known = true;
+        if (end < window->base)
+            window->length = 0;
+        else if (window->length > end - window->base)
+            window->length = (size_t)(end - window->base);
     }
     *size = window->end;
     return DL_OK;

@@ -79,7 +79,7 @@ static dl_status walk(view *v, uint64_t offset, uint64_t limit, uint64_t most,
                                "too many fragments of one frame in");
         status = append(fragments, offset + HEAD, length, error);
         if (status != DL_OK) return status;
-        offset += HEAD + length;
+        offset += HEAD + (uint64_t)length;
         near = length < NEAR;
     }
 }

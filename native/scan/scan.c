@@ -116,8 +116,10 @@ static dl_status finish_row(worker *w, const dl_error *failed) {
         return DL_OK;
     }
     dl_status status = dl_row_set_text(&w->row, STATUS_COLUMN, failed ? "ERROR" : "OK");
+    /* A system's words are in whatever encoding its locale has. */
     if (status == DL_OK && failed)
-        status = dl_row_set_text(&w->row, error_column(scan), failed->message);
+        status = dl_utf8_append(dl_row_text(&w->row, error_column(scan)),
+                                (const uint8_t *)failed->message, strlen(failed->message));
     return status == DL_OK ? dl_row_end(&w->row) : status;
 }
 

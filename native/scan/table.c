@@ -97,13 +97,19 @@ size_t dl_row_start(const dl_row *row, size_t index) {
 }
 
 dl_status dl_row_begin(dl_row *row, dl_table *table) {
-    if (row->table != table || !row->set) {
-        uint8_t *set = realloc(row->set, table->column_count ? table->column_count : 1);
+    if (row->table != table) {
+        size_t count = table->column_count ? table->column_count : 1;
+        row->table = NULL; /* what follows may fail half-way */
+        uint8_t *set = realloc(row->set, count);
         if (!set) return DL_ERR_MEMORY;
         row->set = set;
+        size_t *waiting = realloc(row->waiting, count * sizeof *waiting);
+        if (!waiting) return DL_ERR_MEMORY;
+        row->waiting = waiting;
         row->table = table;
     }
     memset(row->set, 0, table->column_count);
+    memset(row->waiting, 0, table->column_count * sizeof *row->waiting);
     row->deferred = table->deferred.length;
     row->charsets = table->deferred_charsets.length;
     row->misfits = table->misfits;
@@ -112,8 +118,31 @@ dl_status dl_row_begin(dl_row *row, dl_table *table) {
 
 void dl_row_free(dl_row *row) {
     free(row->set);
+    free(row->waiting);
     row->set = NULL;
+    row->waiting = NULL;
     row->table = NULL;
+}
+
+dl_status dl_row_defer(dl_row *row, const dl_deferred *deferred) {
+    dl_status status = dl_bytes_append(&row->table->deferred, deferred, sizeof *deferred);
+    if (status == DL_OK) row->waiting[deferred->column]++;
+    return status;
+}
+
+/* From behind, where those of a column that is set again and again are: all of the row may be very
+ * many. */
+static void drop_deferred(dl_row *row, size_t index) {
+    dl_table *table = row->table;
+    dl_deferred *deferred = (dl_deferred *)(void *)table->deferred.data;
+    size_t all = table->deferred.length / sizeof *deferred, first = all;
+    for (; row->waiting[index] > 0; row->waiting[index]--) do
+            first--;
+        while (deferred[first].column != index);
+    size_t kept = first;
+    for (size_t i = first; i < all; i++)
+        if (deferred[i].column != index) deferred[kept++] = deferred[i];
+    table->deferred.length = kept * sizeof *deferred;
 }
 
 void dl_row_reset(dl_row *row, size_t index) {
@@ -123,11 +152,7 @@ void dl_row_reset(dl_row *row, size_t index) {
     row->set[index] = 0;
     column->data.length = column->type == DL_COLUMN_TEXT ? dl_row_start(row, index)
                                                          : table->rows * value_size(column->type);
-    dl_deferred *deferred = (dl_deferred *)(void *)table->deferred.data;
-    size_t kept = row->deferred / sizeof *deferred, all = table->deferred.length / sizeof *deferred;
-    for (size_t i = kept; i < all; i++)
-        if (deferred[i].column != index) deferred[kept++] = deferred[i];
-    table->deferred.length = kept * sizeof *deferred;
+    if (row->waiting[index]) drop_deferred(row, index);
 }
 
 void dl_row_spoil(dl_row *row, size_t index) {
@@ -203,5 +228,6 @@ void dl_row_drop(dl_row *row) {
     table->deferred.length = row->deferred;
     table->deferred_charsets.length = row->charsets;
     table->misfits = row->misfits;
+    memset(row->waiting, 0, table->column_count * sizeof *row->waiting);
     for (size_t i = 0; i < table->column_count; i++) dl_row_reset(row, i);
 }

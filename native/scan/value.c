@@ -128,7 +128,7 @@ static dl_status defer(pass *p, size_t index, dl_vr vr, const scope *in, const u
                             .charset_size = in->charset_size};
     dl_status status = put_charset(table, in, &deferred.charset);
     if (status == DL_OK) status = dl_bytes_append(data, value, size);
-    if (status == DL_OK) status = dl_bytes_append(&table->deferred, &deferred, sizeof deferred);
+    if (status == DL_OK) status = dl_row_defer(p->row, &deferred);
     return status;
 }
 

@@ -153,6 +153,10 @@ bool dl_walk_add(dl_walk *walk, const char *const *paths, size_t count, size_t *
             chunk->count++;
             ++*taken;
         }
+        if (chunk->count == 0) { /* no memory for that path: the caller comes again */
+            chunk_free(chunk);
+            break;
+        }
         walk->waiting_paths += chunk->count;
         append_locked(walk, chunk);
     }

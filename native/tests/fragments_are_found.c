@@ -76,6 +76,7 @@ static uint64_t number(const dl_bytes *bytes, size_t index) {
 static uint64_t small(uint64_t index) { return index == 0 ? 0 : 500 + 2 * (index % 3); }
 static uint64_t large(uint64_t index) { return index == 0 ? 1200 : (2u << 20) + 2 * index; }
 static uint64_t none(uint64_t index) { return index - index; }
+static uint64_t longest(uint64_t index) { return DL_UNDEFINED_LENGTH - 1 - index; }
 static uint64_t mixed(uint64_t index) {
     static const uint64_t lengths[] = {0, 8, 70000, 4095, 4096, 65528, 65536, 2, 100000};
     return lengths[index % COUNT_OF(lengths)];
@@ -188,6 +189,7 @@ int main(void) {
     walk(large, 300, 303);
     walk(none, 1 << 20, (8 << 20) / 65536 + 2);
     walk(mixed, 5000, 5000);
+    walk(longest, 12, 14); /* with their headers, 4 GiB and more */
     walk(small, 0, 1);
     cut_everywhere();
     what_is_no_item();

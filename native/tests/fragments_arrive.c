@@ -19,7 +19,7 @@ static void receive_as(const uint8_t *data, size_t ahead, bringing b) {
 /* Whole, by single bytes, in two pieces cut everywhere, in random pieces, and with the first bytes
  * already at hand. */
 static void receive_in_all_ways(const dl_bytes *stream) {
-    const uint8_t *data = stream->data;
+    const uint8_t *data = stream->length ? stream->data : (const uint8_t *)"";
     size_t size = stream->length;
     understand(&m, data, size, MOST);
     for (size_t step = 0; step < 14; step++)

@@ -425,6 +425,32 @@ static void interval_after_interval(void) {
     dl_bytes_free(&stream);
 }
 
+/* The data end about where the decoder's window does, in rows that are all alike: of zeros behind
+ * them the next row would make a run of no length for each column, and take a bit for each. */
+static void ends_with_the_window(void) {
+    const dl_raster raster = {
+        .rows = 2000, .columns = 500, .samples = 2, .sample_bytes = 1, .bits = 8};
+    const dl_jpeg_ls_options options = {.interleave = DL_INTERLEAVE_SAMPLE};
+    const size_t row = row_size(&raster);
+    dl_jpeg_ls_encoder *encoder = dl_jpeg_ls_encoder_new(DL_VECTORS_BEST);
+    uint8_t *pixels = calloc(raster.rows, row);
+    uint64_t state = 11;
+    CHECK(encoder && pixels);
+    for (size_t noisy = 35 * row; noisy < 42 * row; noisy += 150) {
+        size_t full;
+        for (size_t i = 0; i < noisy; i++) pixels[i] = (uint8_t)random_next(&state);
+        uint8_t *coded = encode_in(encoder, &raster, &options, pixels, row, raster.rows, &full);
+        for (size_t size = full - 200; size < full - 8; size += 40) {
+            outcome o = decode(coded, size, &raster);
+            CHECK(o.status == DL_ERR_TRUNCATED);
+            free(o.block);
+        }
+        free(coded);
+    }
+    free(pixels);
+    dl_jpeg_ls_encoder_free(encoder);
+}
+
 int main(void) {
     static const struct {
         dl_raster raster;
@@ -438,6 +464,7 @@ int main(void) {
         decoders[i] = dl_jpeg_ls_decoder_new(i ? DL_VECTORS_NONE : DL_VECTORS_BEST);
         CHECK(decoders[i]);
     }
+    ends_with_the_window(); /* of new decoders, whose windows are small */
     frames_and_order();
     sizes();
     presets();

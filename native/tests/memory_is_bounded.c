@@ -10,7 +10,8 @@ static const dl_syntax SYNTAXES[] = {{true, false}, {false, false}, {true, true}
 
 static void read_bounded(const dl_plan *plan, const writer *w, uint64_t value_size,
                          const char *what) {
-    dl_reader reader = {.plan = plan, .limits = {DL_DEFAULT_DEPTH, value_size}};
+    uint32_t depth = value_size == UINT64_MAX ? UINT32_MAX : DL_DEFAULT_DEPTH;
+    dl_reader reader = {.plan = plan, .limits = {depth, value_size}};
     dl_memory memory = {w->bytes.data, w->bytes.length};
     dl_source source;
     dl_source_memory(&source, &memory);

@@ -152,6 +152,41 @@ static void given_paths(const tree *t, const dl_plan *plan) {
     dl_scan_free(scan);
 }
 
+static dl_status fail_in_latin_1(void *context, const dl_source *raw, uint64_t offset,
+                                 dl_source *inflated, dl_error *error) {
+    (void)context, (void)raw, (void)inflated;
+    return dl_fail(error, DL_ERR_CORRUPT, offset,
+                   "donn\xE9"
+                   "es");
+}
+
+/* Tables are UTF-8, whatever the words are that a locale has for an error. */
+static void messages_are_utf8(const dl_plan *plan) {
+    tree t;
+    tree_make(&t);
+    writer w = {.syntax = EXPLICIT};
+    put_part10(&w, UID_DEFLATED);
+    put_text(&w, 0x00100020, "LO", "1 ");
+    tree_file(&t, "a", w.bytes.data, w.bytes.length);
+    dl_scan_options options = options_for(1);
+    options.open_inflated = fail_in_latin_1;
+    dl_scan *scan = scan_of(plan, &options, t.root);
+    dl_scan_close(scan);
+    dl_table *table = NULL;
+    for (bool finished = false; !finished && !table;) {
+        dl_error error;
+        CHECK(dl_scan_next(scan, 5, &table, &finished, &error) == DL_OK);
+    }
+    CHECK(table && table->rows == 1 &&
+          cell_is(table, ERROR_TEXT,
+                  "donn\xEF\xBF\xBD"
+                  "es"));
+    dl_table_free(table);
+    dl_scan_free(scan);
+    writer_free(&w);
+    tree_remove(&t);
+}
+
 static void known_files_are_passed_over(const tree *t, const dl_plan *plan) {
     dl_known *known = dl_known_new();
     dl_file_info info;
@@ -261,6 +296,7 @@ int main(void) {
     dl_plan *plan = plan_two();
     every_file_once(&t, plan);
     given_paths(&t, plan);
+    messages_are_utf8(plan);
     known_files_are_passed_over(&t, plan);
     stopped_and_freed(&t, plan);
     two_at_once(&t, plan);

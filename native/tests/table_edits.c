@@ -92,7 +92,7 @@ static void rows_come_and_go(dl_table *table) {
         put_row(&row, table, 15);
         dl_deferred waits = {.column = 0, .start = table->columns[0].data.length, .length = 1};
         CHECK(dl_bytes_append(dl_row_text(&row, 0), "\xFF", 1) == DL_OK);
-        CHECK(dl_bytes_append(&table->deferred, &waits, sizeof waits) == DL_OK);
+        CHECK(dl_row_defer(&row, &waits) == DL_OK);
         CHECK(dl_bytes_append(&table->deferred_charsets, "x", 1) == DL_OK);
         if (i % 3 == 0) dl_row_reset(&row, 0);
         dl_row_drop(&row);
@@ -143,7 +143,7 @@ static void a_value_is_reset_with_what_waits(void) {
     for (uint32_t column = 0; column < 2; column++) {
         dl_deferred waits = {.column = column, .length = 1};
         CHECK(dl_bytes_append(dl_row_text(&row, column), "?", 1) == DL_OK);
-        CHECK(dl_bytes_append(&table->deferred, &waits, sizeof waits) == DL_OK);
+        CHECK(dl_row_defer(&row, &waits) == DL_OK);
     }
     dl_row_reset(&row, 0);
     const dl_deferred *left = (const dl_deferred *)(const void *)table->deferred.data;

@@ -122,6 +122,28 @@ static void size_is_asked_once(moody *m, dl_window *window) {
     CHECK(dl_window_get(window, 0, DL_WINDOW_CAPACITY + 1, &bytes, &error) == DL_ERR_ARGUMENT);
 }
 
+/* A file that grows, or shrinks, while it is read: nothing is behind the size that was told. */
+static void the_size_holds(moody *m, dl_window *window) {
+    dl_error error;
+    uint64_t all = m->size, size;
+    for (int asked_first = 0; asked_first < 2; asked_first++) {
+        dl_source source = {.context = m, .read_at = moody_read, .size = moody_size};
+        m->ended = UINT64_MAX;
+        m->size = asked_first ? all / 2 : all;
+        CHECK(dl_window_attach(window, &source, &error) == DL_OK);
+        if (!asked_first) look(window, m, all / 2 - 4, 8);
+        m->size = all / 2;
+        CHECK(dl_window_size(window, &size, &error) == DL_OK && size == all / 2);
+        m->size = all;
+        for (uint64_t offset = all / 2 - 4; offset < all / 2 + 4; offset++) {
+            const uint8_t *bytes;
+            CHECK(dl_window_get(window, offset, 4, &bytes, &error) == DL_OK);
+            CHECK((bytes != NULL) == (offset + 4 <= size));
+            if (bytes) CHECK(memcmp(bytes, m->data + offset, 4) == 0);
+        }
+    }
+}
+
 static void memory_ends(void) {
     const uint8_t data[] = {1, 2, 3};
     dl_memory memory = {data, sizeof data};
@@ -152,6 +174,7 @@ int main(void) {
         }
         if (m.size > 1) size_is_asked_once(&m, &window);
         if (m.size > 1000) failures_pass(&m, &window);
+        if (m.size > 1000) the_size_holds(&m, &window);
         free(m.data);
     }
     dl_window_free(&window);

@@ -122,6 +122,7 @@ DL_NODISCARD dl_status dl_arrow_array(struct ArrowArray *array, const dl_table *
 typedef struct dl_row {
     dl_table *table;
     uint8_t *set;              /* a column's cell: 0 not set, 1 set, 2 null whatever comes */
+    size_t *waiting;           /* a column's values in the row's part of table->deferred */
     size_t deferred, charsets; /* where the row's part of those buffers starts */
     uint64_t misfits;          /* of the rows before */
 } dl_row;
@@ -134,6 +135,8 @@ static inline dl_bytes *dl_row_text(dl_row *row, size_t column) {
     row->set[column] = 1;
     return &row->table->columns[column].data;
 }
+/* Appends to table->deferred, for the value that its column's text ends with. */
+DL_NODISCARD dl_status dl_row_defer(dl_row *row, const dl_deferred *deferred);
 /* Makes a cell null for the rest of the row, and counts it among the misfits. */
 void dl_row_spoil(dl_row *row, size_t column);
 DL_NODISCARD dl_status dl_row_set_text(dl_row *row, size_t column, const char *text);

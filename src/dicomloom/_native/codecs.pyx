@@ -39,8 +39,10 @@ cdef class Piece:
     def __getbuffer__(self, Py_buffer *view, int flags):
         if self.frame != self.owner.frame:
             raise BufferError("the encoder has begun another frame")
-        Py_DECREF(None)  # Cython's placeholder in view.obj, which the next line overwrites
         PyBuffer_FillInfo(view, self, <void *>self.data, self.size, 1, flags)
+        # Cython's placeholder, which stood in view.obj. Where that line raises, it still does, and
+        # Cython takes care of it.
+        Py_DECREF(None)
         self.owner.exports += 1
 
     def __releasebuffer__(self, Py_buffer *view):

@@ -256,6 +256,10 @@ cdef class Table:
                     status = dl_table_edit(self.table, index, edits, used)
                     if status != DL_OK:
                         raise MemoryError()
+                    # These places are no more: whoever comes again after an exception passes over.
+                    for i in range(count):
+                        if deferred[i].column == index:
+                            deferred[i].column = <uint32_t>self.table.column_count
             self.table.deferred.length = 0
         finally:
             free(edits)
@@ -292,8 +296,10 @@ cdef class Text:
     def __getbuffer__(self, Py_buffer *view, int flags):
         if self.busy:
             raise BufferError("the text is being written")
-        Py_DECREF(None)  # Cython's placeholder in view.obj, which the next line overwrites
         PyBuffer_FillInfo(view, self, self.text.data, self.text.length, 1, flags)
+        # Cython's placeholder, which stood in view.obj. Where that line raises, it still does, and
+        # Cython takes care of it.
+        Py_DECREF(None)
         self.exports += 1
 
     def __releasebuffer__(self, Py_buffer *view):
@@ -349,16 +355,19 @@ include "source.pxi"
 cdef dl_status open_inflated(void *context, const dl_source *raw, uint64_t offset,
                              dl_source *inflated, dl_error *error) noexcept with gil:
     """context: (what makes the reader from a function that reads deflated bytes, failures)."""
-    cdef PythonSource state = PythonSource.__new__(PythonSource)
-    factory, state.failures = <tuple>context
+    cdef PythonSource state
+    cdef list failures = None
     try:
+        factory, failures = <tuple>context
+        state = PythonSource.__new__(PythonSource)
+        state.failures = failures
         state.below = raw
         state.start = offset
         state.reader = factory(state.below_read)
         fill_python_source(inflated, state)
         return DL_OK
     except BaseException as failure:
-        return python_failed(error, offset, state.failures, failure)
+        return python_failed(error, offset, failures, failure)
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -29,10 +29,7 @@ cdef class PythonSource:
 
 
 cdef dl_status python_failed(dl_error *error, uint64_t offset, list failures, failure) noexcept:
-    cdef bytes message = str(failure).encode("utf-8", "replace")[:150]
     cdef dl_status code = DL_ERR_CORRUPT
-    if failures is not None:
-        failures.append(failure)
     if isinstance(failure, MemoryError):
         code = DL_ERR_MEMORY
     elif isinstance(failure, OSError):
@@ -41,9 +38,17 @@ cdef dl_status python_failed(dl_error *error, uint64_t offset, list failures, fa
         code = DL_ERR_LIMIT
     elif isinstance(failure, TruncatedError):
         code = DL_ERR_TRUNCATED
-    dl_fail(error, code, offset, "%s", <const char *>message)
-    if isinstance(failure, OSError) and failure.errno:
-        error.os_error = failure.errno
+    # Even if what follows fails, for an exception is the caller's too, and can be anything.
+    dl_fail(error, code, offset, "a source failed")
+    try:
+        if failures is not None:
+            failures.append(failure)
+        message = str(failure).encode("utf-8", "replace")[:150]
+        dl_fail(error, code, offset, "%s", <const char *><bytes>message)
+        if isinstance(failure, OSError) and failure.errno:
+            error.os_error = failure.errno
+    except BaseException:
+        pass
     return code
 
 
