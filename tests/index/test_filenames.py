@@ -138,3 +138,13 @@ def test_a_table_whose_name_is_not_utf_8(folder, tmp_path):
     table = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.sqlite")
     dicomloom.index(folder, table)
     assert len(list(filenames(table))) == len(NAMES)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_fifo_is_no_table(tmp_path, suffix):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs here")
+    path = tmp_path / f"table{suffix}"
+    os.mkfifo(path)
+    with pytest.raises(ReadError, match="not a regular file"):
+        list(filenames(path))

@@ -13,7 +13,8 @@ from dicomloom.dicomize.exif import Exif, read_exif
 from dicomloom.dicomize.kinds import KINDS, Kind
 from dicomloom.dicomize.video.read import read_video
 from dicomloom.dicomize.video.stream import VideoStream
-from dicomloom.errors import CorruptError, DicomloomError, ReadError, UnsupportedError
+from dicomloom.errors import CorruptError, DicomloomError, UnsupportedError
+from dicomloom.files import open_regular, reading
 from dicomloom.frames.pictures import Facts, Page, facts_of, is_picture, pages
 
 _PHOTOGRAPH = ("Manufacturer", "ManufacturerModelName")
@@ -102,13 +103,8 @@ def plan(paths: Sequence[str], kind: str, *, upright: bool) -> list[Planned]:
 
 
 def _recognize(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            prefix = file.read(PREFIX)
-    except OSError as error:
-        made = ReadError(f"cannot read: {error.strerror or error}", path=path)
-        made.errno = error.errno
-        raise made from error
+    with reading(path), open(open_regular(path), "rb") as file:
+        prefix = file.read(PREFIX)
     if prefix[128:132] == b"DICM":
         raise UnsupportedError("this is a DICOM file already: see transcode, or --template")
     if is_coded(prefix) or is_picture(prefix):
@@ -128,7 +124,7 @@ def _kind(asked: str, found: str) -> Kind:
 
 
 def _stills(path: str, upright: bool) -> Iterator[Still]:
-    with open(path, "rb") as file:
+    with reading(path), open(open_regular(path), "rb") as file:
         data = file.read() if is_coded(file.read(16)) and not file.seek(0) else b""
     if not data:
         yield from _pages(path, upright, None)

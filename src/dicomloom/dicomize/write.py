@@ -13,6 +13,7 @@ from dicomloom.dicomize.video.stream import VideoStream
 from dicomloom.dicomize.video.syntaxes import keyword_of, transfer_syntax_of
 from dicomloom.dicomize.video.write import write_video
 from dicomloom.errors import DicomloomError, TagError, UnsupportedError
+from dicomloom.files import open_regular, reading
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -125,7 +126,7 @@ def _write_stills(
     with FrameWriter(name, dataset, transfer_syntax=syntax, frames=len(stills)) as writer:
         if own:
             for still in stills:
-                with open(still.path, "rb") as file:
+                with reading(still.path), open(open_regular(still.path), "rb") as file:
                     writer.write_encoded(read_coded(file.read()).stream)
         else:
             for page in pixels_of(stills, upright):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
 from dicomloom.errors import CorruptError, MissingDependencyError, ReadError
+from dicomloom.files import open_regular
 from dicomloom.index.sinks import format_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def filenames(index: StrPath) -> Iterator[str]:
             if not isinstance(filename, str) or "\0" in filename:
                 raise ValueError(f"{filename!r:.80} is no name of a file")
             yield filename
+    except ReadError:
+        raise
     except _UNREADABLE as error:
         raise CorruptError(
             f"expected an index with the columns Filename and Status: {error}", path=path
@@ -82,20 +85,20 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 
 def _csv(path: str) -> Iterator[tuple[str, str]]:
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(open_regular(path), encoding="utf-8", newline="") as file:
         for row in csv.DictReader(_lines(file)):
             yield row["Filename"], row["Status"]
 
 
 def _jsonl(path: str) -> Iterator[tuple[str, str]]:
-    with open(path, encoding="utf-8") as file:
+    with open(open_regular(path), encoding="utf-8") as file:
         for line in _lines(file):
             row = json.loads(line)
             yield row["Filename"], row["Status"]
 
 
 def _sqlite(path: str) -> Iterator[tuple[str, str]]:
-    open(path, "rb").close()  # tells better than sqlite3 why it cannot be read
+    os.close(open_regular(path))  # tells better than sqlite3 why it cannot be read
     database = sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=ro", uri=True)
     try:
         yield from database.execute("SELECT Filename, Status FROM files")
@@ -111,6 +114,7 @@ def _arrow(path: str) -> Iterator[tuple[str, str]]:
         raise MissingDependencyError(
             "this table needs pyarrow: pip install dicomloom[parquet]", path=path
         ) from error
+    os.close(open_regular(path))
     columns = ["Filename", "Status"]
     batches: Any
     if path.lower().endswith(".parquet"):
