@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 STEPS = "ScheduledProcedureStepSequence"
+_STEPS = 0x00400100
 _DICOM = (".wl", ".dcm")
 _LARGEST = 4 << 20
 # Deflated, whose few bytes may become any number; Big Endian, which is retired.
@@ -111,8 +112,8 @@ class WorklistFolder:
                         continue
                     try:
                         found = entry.stat()
-                    except FileNotFoundError:
-                        continue  # gone since
+                    except OSError:
+                        continue  # gone since, or a link that leads nowhere
                     if stat.S_ISREG(found.st_mode):
                         yield entry.name, (found.st_mtime_ns, found.st_size, found.st_ino)
         except OSError as error:
@@ -135,11 +136,13 @@ class WorklistFolder:
 
 def _apart(item: Dataset) -> Iterator[Dataset]:
     """Give an item for each of its steps: an answer has one (PS3.4 K.6.1.2)."""
-    from copy import deepcopy
+    from pydicom import Dataset
 
-    for number in range(len(items_of(item, STEPS))):
-        one = deepcopy(item)
-        one.ScheduledProcedureStepSequence = [items_of(one, STEPS)[number]]
+    for step in items_of(item, STEPS):
+        # What they have in common they share: nobody changes them, and there may be many.
+        one = Dataset()
+        one.update(item)
+        one.add_new(_STEPS, "SQ", [step])
         yield one
 
 
