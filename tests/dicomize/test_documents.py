@@ -97,6 +97,12 @@ def test_cda(tmp_path):
         assert found.details["patient_ids"] == [("P1", "1.9")]
 
 
+def test_cda_keeps_what_a_name_has_room_for(tmp_path):
+    many = CDA.replace(b"<given>", b"<given>A</given>" * 10_000 + b"<given>", 1)
+    name = read_document(put(tmp_path, "a.xml", many)).details["patient_name"]
+    assert name.split("^")[1].split() == ["A"] * 64
+
+
 def test_unsafe_xml_is_refused(tmp_path):
     bomb = CDA.replace(b"<Clin", b'<!DOCTYPE x [<!ENTITY a "aaaa">]><Clin', 1)
     with pytest.raises(CorruptError, match="document type"):
