@@ -138,10 +138,12 @@ def _apart(item: Dataset) -> Iterator[Dataset]:
     """Give an item for each of its steps: an answer has one (PS3.4 K.6.1.2)."""
     from pydicom import Dataset
 
+    # What they have in common they share: nobody changes it, and there may be many.
+    common = [element for element in item if element.tag != _STEPS]
     for step in items_of(item, STEPS):
-        # What they have in common they share: nobody changes them, and there may be many.
         one = Dataset()
-        one.update(item)
+        for element in common:
+            one.add(element)
         one.add_new(_STEPS, "SQ", [step])
         yield one
 
