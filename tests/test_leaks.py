@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ PUBLIC = {
     )(),
     "recover": lambda at: failing(lambda: dicomloom.recover(at / "cut.dcm", at / "v.dcm"))(),
     "dicomize": lambda at: dicomloom.dicomize(
-        at / "page.pdf", at / "page.dcm", PatientID="42", PatientName="A^B"
+        at / "part.stl", at / "part.dcm", PatientID="42", PatientName="A^B"
     ),
     "extract": lambda at: dicomloom.extract(at / "kept.dcm", at / "out.pdf", overwrite=True),
     "validate": lambda at: dicomloom.validate(CT),
@@ -92,6 +93,7 @@ def inputs(here):
     (here / "cut.dcm").write_bytes(CONTENT[:2000])
     (here / "page.pdf").write_bytes(with_table([CATALOG, pages(1), information(b"(A)"), PAGE]))
     dicomloom.dicomize(here / "page.pdf", here / "kept.dcm", PatientID="42")
+    (here / "part.stl").write_bytes(bytes(80) + struct.pack("<L", 1) + bytes(50))
     return here
 
 
@@ -101,7 +103,7 @@ def test_a_public_function_leaves_nothing(name, inputs):
     call = PUBLIC[name]
     check(
         call if call.__code__.co_argcount == 0 else lambda: call(inputs),
-        10_000 if long_run() else 200,
+        10_000 if long_run() else 20 if name == "validate" else 200,
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 LARGEST = 64 << 20
+_MOST_OBJECTS = 1 << 18  # of JSON; a data set takes about 1 KiB, and three bytes make one
 _MOST_DEPTH = 50
 # What pydicom raises where values break their rules.
 BROKEN = (
@@ -22,7 +23,7 @@ BROKEN = (
 )
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
+def read_json(path: str | os.PathLike[str], most_objects: int | None = None) -> Any:
     """Return what a file of JSON has.
 
     Raises
@@ -40,6 +41,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise unreadable(name, error) from error
     if len(data) > LARGEST:
         raise LimitError(f"JSON of more than {LARGEST} bytes", path=name)
+    if most_objects is not None and data.count(b"{") > most_objects:
+        raise LimitError(f"JSON of more than {most_objects} objects", path=name)
     try:
         return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -117,6 +120,6 @@ def read_data_sets(path: str | os.PathLike[str]) -> list[Dataset]:
     ReadError, LimitError, CorruptError
     """
     name = os.fspath(path)
-    read = read_json(name)
+    read = read_json(name, _MOST_OBJECTS)
     models = read if isinstance(read, list) else [read]
     return [data_set_of(model, name) for model in models]

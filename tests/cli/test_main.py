@@ -247,3 +247,24 @@ def test_choices_named_for_help_are_those_there_are():
 
     assert tuple(SETS) == command._SETS
     assert FORMATS == command._FORMATS
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_names_that_no_encoding_has_are_printed_as_they_are(tmp_path, encoding):
+    name = os.fsencode(tmp_path) + b"/gr\xfc\xdf\xff\x1b[31m"
+    shutil.copy(get_testdata_file("JPEG2000.dcm"), name + b".dcm")
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "dicomloom"]
+
+    def run_bytes(*arguments):
+        return subprocess.run(
+            [*command, *arguments], capture_output=True, check=False, timeout=60, env=environment
+        )
+
+    done = run_bytes("extract", name + b".dcm")
+    assert (done.returncode, done.stdout, done.stderr) == (0, name + b".j2k" + b"\n", b"")
+    for arguments in (["frames", name + b".dcm"], ["plane", os.fsencode(tmp_path)]):
+        done = run_bytes(*arguments)
+        assert b"Traceback" not in done.stderr
+    for arguments in (["plane", os.fsencode(tmp_path)], ["frame", name + b".dcm", "9", "-o", "x"]):
+        assert b"\x1b" not in run_bytes(*arguments).stderr

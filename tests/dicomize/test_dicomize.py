@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -21,12 +22,16 @@ from dicomloom import (
     FrameReader,
     LimitError,
     PixelError,
+    ReadError,
     TagError,
     UnsupportedError,
     dicomize,
     extract,
 )
 from dicomloom.dicomize.kinds import KINDS
+from dicomloom.dicomize.run import _names
+from dicomloom.dicomize.sources import Planned
+from dicomloom.frames.pictures import pages
 from faults import OLD, unfinished
 from support import PRINT_PEAK, peer, peer_module
 
@@ -245,6 +250,15 @@ def test_names_in_a_folder_are_never_shared(tmp_path):
     assert [path.rsplit("/", 1)[1] for path in out] == ["x.dcm", "x-2.dcm"]
 
 
+def test_a_name_that_many_sources_have_is_not_tried_from_the_beginning(tmp_path):
+    planned = [Planned(KINDS["sc"], [], f"{i}/x.png", 0) for i in range(100_000)]
+    planned.insert(7, Planned(KINDS["sc"], [], "x-3.png", 0))
+    made = [name.rsplit(os.sep, 1)[1] for name in _names(planned, str(tmp_path))]
+    assert len(set(made)) == len(made)
+    assert made[:3] == ["x.dcm", "x-2.dcm", "x-3.dcm"]
+    assert made[7] == "x-3-2.dcm"
+
+
 # --- identity ---
 
 
@@ -403,6 +417,16 @@ def test_bad_sources_leave_the_target(tmp_path, name, data, error):
     assert raised.value.path == str(path)
     assert out.read_bytes() == OLD
     assert not unfinished(tmp_path)
+
+
+def test_a_fifo_is_no_source(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs here")
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ReadError, match="not a regular file"):
+        dicomize(tmp_path / "a.png", tmp_path / "a.dcm")
+    with pytest.raises(ReadError, match="not a regular file"):
+        list(pages(str(tmp_path / "a.png")))
 
 
 def test_a_picture_of_impossible_size(tmp_path):

@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from dicomloom import DicomloomError, DicomloomWarning, FrameReader, extract
 from dicomloom.cli.main import main
 from dicomloom.dicomize.documents import looks_like_document, read_document, write_document
-from dicomloom.errors import CorruptError, TruncatedError, UnsupportedError, WriteError
+from dicomloom.errors import (
+    CorruptError,
+    LimitError,
+    TruncatedError,
+    UnsupportedError,
+    WriteError,
+)
 from objects import run
 from support import peer, peer_module
 
@@ -91,6 +97,12 @@ def test_cda(tmp_path):
         assert found.details["patient_ids"] == [("P1", "1.9")]
 
 
+def test_cda_keeps_what_a_name_has_room_for(tmp_path):
+    many = CDA.replace(b"<given>", b"<given>A</given>" * 10_000 + b"<given>", 1)
+    name = read_document(put(tmp_path, "a.xml", many)).details["patient_name"]
+    assert name.split("^")[1].split() == ["A"] * 64
+
+
 def test_unsafe_xml_is_refused(tmp_path):
     bomb = CDA.replace(b"<Clin", b'<!DOCTYPE x [<!ENTITY a "aaaa">]><Clin', 1)
     with pytest.raises(CorruptError, match="document type"):
@@ -129,6 +141,28 @@ def test_ascii_stl_is_refused(tmp_path, data):
         check=False,
     )
     assert done.returncode  # DCMTK thinks so, too
+
+
+def test_time_does_not_multiply_with_what_is_almost_a_model(tmp_path):
+    # Each of these was tried in any number of ways, which took for ever.
+    three = b" 1111111111" * 3
+    facet = b"solid x\nfacet normal" + three + b" outer loop" + (b" vertex" + three) * 3 + b" X"
+    with pytest.raises(UnsupportedError, match="ASCII STL"):
+        read_document(put(tmp_path, "a.stl", facet.ljust(300)))
+    spaces = b" " * 500_000 + b"\n"
+    found = read_document(put(tmp_path, "a.obj", b"v 1 2 3\nmtllib " + spaces)).details
+    assert found["material_libraries"] == []
+    found = read_document(put(tmp_path, "a.mtl", b"newmtl a\nmap_Kd" + spaces)).details
+    assert found["textures"] == []
+
+
+def test_names_in_models_are_as_long_as_paths(tmp_path):
+    name = b"n" * 4096
+    found = read_document(put(tmp_path, "a.mtl", b"newmtl a\nnewmtl " + name + b" \r\n")).details
+    assert found["materials"] == ["a", name.decode()]
+    for text in (b"newmtl n" + name, b"map_Kd " + b"-cc a " * 100_000 + b"b.png"):
+        with pytest.raises(LimitError, match="more than 4096 bytes"):
+            read_document(put(tmp_path, "a.mtl", b"newmtl a\n" + text + b"\n"))
 
 
 def test_ascii_stl_of_others_is_extracted(tmp_path):

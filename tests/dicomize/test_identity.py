@@ -282,3 +282,22 @@ def test_every_object_of_the_corpus_as_template_and_study(corpus):
         assert not {e.tag.group for e in base} & {2, 0x28, 0x7FE0}
         taken += 1
     assert taken > 20
+
+
+def test_json_of_many_objects_is_refused_before_it_is_read(tmp_path):
+    # Three bytes each, and a data set of a KiB.
+    path = tmp_path / "a"
+    path.write_text('{"00081140": {"vr": "SQ", "Value": [' + "{}," * 300_000 + "{}]}}")
+    with pytest.raises(LimitError, match="objects") as caught:
+        read_data_set(path)
+    assert caught.value.path == str(path)
+
+
+@pytest.mark.parametrize("how", ["template", "study_of", "series_of", "worklist"])
+def test_a_sequence_where_a_value_should_be(tmp_path, how):
+    study = element(0x0020000D, "SQ", b"") + element(0x00400100, "SQ", b"")
+    path = tmp_path / "a.dcm"
+    path.write_bytes(part10(element(0x00100020, "SQ", b"") + study))
+    with pytest.raises(CorruptError, match="is of VR SQ, expected") as caught:
+        identity_of(**{how: path}, now=NOW)
+    assert caught.value.tag in (0x00100020, 0x0020000D)

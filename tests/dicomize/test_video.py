@@ -291,3 +291,12 @@ def test_changed_at_random(clip, tmp_path, name):
             assert read_video(path).frames > 0
 
     change()
+
+
+@pytest.mark.parametrize("length", range(5))
+def test_sections_of_a_transport_stream_that_end_before_their_check_sum(tmp_path, length):
+    table = b"\x47\x40\x00\x10\0" + bytes([0, 0xB0, length]) + bytes(180)
+    path = tmp_path / "video.ts"
+    path.write_bytes(table * 6)
+    with pytest.raises(UnsupportedError, match="no video"):
+        read_video(path)

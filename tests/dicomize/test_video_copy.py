@@ -16,11 +16,14 @@ from pydicom.encaps import generate_fragments
 
 from clips import SMALL, X264, X265, ffmpeg
 from dicomloom.dicomize.video import write as write_module
+from dicomloom.dicomize.video.boxes import BoxFile
 from dicomloom.dicomize.video.patches import Patch, in_order, pieces
+from dicomloom.dicomize.video.quicktime import as_mp4
 from dicomloom.dicomize.video.read import read_video
 from dicomloom.dicomize.video.syntaxes import transfer_syntax_of
 from dicomloom.dicomize.video.write import write_video
 from dicomloom.errors import DicomloomError, TruncatedError, UnsupportedError, WriteError
+from dicomloom.frames.sources import FileSource
 from faults import OLD, child, unfinished
 from support import PRINT_PEAK, peer
 
@@ -453,3 +456,15 @@ def test_telemetry_that_lies_elsewhere_is_refused(videos, tmp_path):
         path.write_bytes(inserted(data, telemetry(offset)))
         with pytest.raises(UnsupportedError, match="media data of this file"):
             transfer_syntax_of(read_video(path))
+
+
+@pytest.mark.parametrize("kind", [b"hdlr", b"mdhd"])
+def test_no_patch_of_a_box_that_is_too_short_reaches_the_next(tmp_path, kind):
+    path = tmp_path / "a.mov"
+    path.write_bytes(box(b"moov", box(kind, bytes(8)), box(b"free", b"x" * 64)))
+    source = FileSource(path)
+    try:
+        with pytest.raises(UnsupportedError, match="with all of its fields"):
+            list(as_mp4(BoxFile(source), frozenset()))
+    finally:
+        source.close()

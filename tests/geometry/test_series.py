@@ -331,3 +331,28 @@ def test_volume_says_which_file_is_cut(tmp_path):
     with pytest.raises((CorruptError, PixelError, dicomloom.TruncatedError)) as caught:
         stack.volume()
     assert caught.value.path == str(path)
+
+
+def test_a_number_of_frames_alone_makes_no_records(tmp_path):
+    made = image(NumberOfFrames=2**31 - 1, FrameIncrementPointer=0x00181063)
+    save(made, tmp_path / "cine.dcm")
+    (found,) = Series.of(tmp_path / "cine.dcm").unplaced
+    assert found.readable
+    assert found.reason.startswith("2147483647 frames without functional groups")
+
+
+def test_places_of_which_no_distance_can_be_told(tmp_path):
+    for i, z in enumerate(("1e308", "-1e308")):
+        save(image(ImagePositionPatient=["0", "0", z]), tmp_path / f"{i}.dcm")
+    found = Series.of(tmp_path)
+    assert len(found) == 0
+    assert [each.reason.partition(", up to")[0] for each in found.unplaced] == [
+        "ImagePositionPatient (0020,0032) must be finite"
+    ] * 2
+
+
+def test_long_values_are_not_kept_by_each_frame(tmp_path):
+    made = enhanced([(0, 0, i) for i in range(3)])
+    made.ImageType = ["ORIGINAL"] * 1000
+    (stack,) = Series.of(made)
+    assert all(len(each.values["ImageType"]) == 256 for each in stack.slices)

@@ -114,3 +114,37 @@ WITHOUT = """
 def test_parquet_without_pyarrow():
     assert issubclass(MissingDependencyError, ImportError)
     assert "pip install dicomloom[parquet]" in child(WITHOUT).stdout
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "[" * 100_000,
+        '{"Filename": 0, "Status": "OK"}',  # would be standard input
+        '{"Filename": "a\\u0000b", "Status": "OK"}',
+        '{"Filename": null, "Status": "OK"}',
+        '{"Filename": "a", "Status": ' + "9" * 5000 + "}",
+    ],
+)
+def test_rows_that_index_did_not_write(tmp_path, row):
+    path = tmp_path / "table.jsonl"
+    path.write_text(row + "\n")
+    with pytest.raises(CorruptError, match="expected an index") as caught:
+        list(filenames(path))
+    assert caught.value.path == str(path)
+
+
+def test_a_table_whose_name_is_not_utf_8(folder, tmp_path):
+    table = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.sqlite")
+    dicomloom.index(folder, table)
+    assert len(list(filenames(table))) == len(NAMES)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_fifo_is_no_table(tmp_path, suffix):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs here")
+    path = tmp_path / f"table{suffix}"
+    os.mkfifo(path)
+    with pytest.raises(ReadError, match="not a regular file"):
+        list(filenames(path))

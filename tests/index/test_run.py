@@ -262,3 +262,30 @@ def test_an_interrupted_first_run_into_sqlite_is_continued(tree, tmp_path):
     index(tree, tmp_path / "fresh.sqlite", TAGS)
     assert read_back(out) == read_back(tmp_path / "fresh.sqlite")
     assert not (tmp_path / ".dicomloom-out.sqlite.partial").exists()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "sqlite"])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("FileSize", "x"), ("FileSize", -1), ("FileModified", 1e300), ("FileInode", 1e30),
+     ("Filename", None), ("Filename", "\ud800"), ("Filename", b"\xff")],
+)  # fmt: skip
+def test_update_refuses_rows_that_index_did_not_write(tmp_path, kind, column, value):
+    out = tmp_path / f"out.{kind}"
+    index(CT, out, ["PatientID"])
+    if kind == "jsonl":
+        if isinstance(value, bytes):
+            value = list(value)
+        out.write_text(json.dumps(json.loads(out.read_text()) | {column: value}) + "\n")
+    elif value != "\ud800":  # SQLite has no such text
+        database = sqlite3.connect(out)
+        database.execute(f"UPDATE files SET {column} = ?", (value,))
+        database.commit()
+        database.close()
+    else:
+        pytest.skip("SQLite stores no lone surrogate")
+    before = out.read_bytes()
+    with pytest.raises(DicomloomError, match="make the index anew") as caught:
+        index(CT, out, ["PatientID"], update=True)
+    assert caught.value.path == str(out)
+    assert out.read_bytes() == before

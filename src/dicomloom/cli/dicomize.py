@@ -8,6 +8,7 @@ import os
 import sys
 
 from dicomloom.cli import options
+from dicomloom.shown import shown
 
 EPILOG = """\
 What a file is, its bytes say. JPEG, JPEG-LS, JPEG 2000, HTJ2K, JPEG XL, videos and documents are
@@ -102,9 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
     made = make(sources, target, asked, attributes)
     for one in made:
         for note in one.notes:
-            sys.stderr.write(f"{one.sources[0]}: {note}\n")
+            sys.stderr.write(f"{shown(f'{one.sources[0]}: {note}')}\n")
         if arguments.json:
             sys.stdout.write(json.dumps(one._asdict()) + "\n")
         else:
-            sys.stderr.write(f"{one.path}: {one.kind}, {one.transfer_syntax}\n")
+            sys.stderr.write(f"{shown(one.path)}: {one.kind}, {one.transfer_syntax}\n")
     return 0

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from dicomloom.cli.main import EXIT_USAGE
+from dicomloom.shown import shown
 
 EPILOG = """\
 Documents (PDF, CDA, STL, OBJ, MTL) and videos come out as they are stored; a coded frame as
@@ -61,5 +62,5 @@ def run(arguments: argparse.Namespace) -> int:
                 sys.stdout.write(made + "\n")
         finally:
             for note in notes:
-                sys.stderr.write(f"dicomloom extract: {note.message}\n")
+                sys.stderr.write(f"dicomloom extract: {shown(str(note.message))}\n")
     return 0

@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
 
                 data = as_file(reader, arguments.frame, suffix)
         except IndexError as error:
-            sys.stderr.write(f"dicomloom frame: {error}\n")
+            from dicomloom.shown import shown
+
+            sys.stderr.write(f"dicomloom frame: {shown(str(error))}\n")
             return EXIT_USAGE
     if output is None:
         sys.stdout.buffer.write(data)

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from dicomloom.cli import options
+from dicomloom.shown import shown
 
 EPILOG = """\
 examples:
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             for name, value in facts.items():
                 text = " x ".join(map(str, value)) if isinstance(value, list) else value
-                sys.stdout.write(f"{name.replace('_', ' '):<16}{text}\n")
+                sys.stdout.write(f"{name.replace('_', ' '):<16}{shown(str(text))}\n")
     finally:
         source.close()
     return 0

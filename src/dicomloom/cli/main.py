@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
 import sys
@@ -10,6 +12,7 @@ from types import FrameType
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Callable
     from typing import NoReturn
 
 # Command -> (module under dicomloom.cli, what it does). A module has add_arguments and run.
@@ -113,6 +116,36 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _encodable(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Let a name of a file go out as its own bytes, and other text as an escape sequence."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    at = error.start
+    one = UnicodeEncodeError(error.encoding, error.object, at, at + 1, error.reason)
+    try:
+        return codecs.lookup_error("surrogateescape")(one)
+    except UnicodeEncodeError:
+        return codecs.lookup_error("backslashreplace")(one)
+
+
+def _take_all(stdout: object) -> Callable[[], None]:
+    """Let standard output take text that its encoding lacks; returns what undoes that."""
+    # Where it is not the interpreter's own, whoever put it there decides.
+    if not isinstance(stdout, io.TextIOWrapper):
+        return lambda: None
+    before = stdout.errors
+    codecs.register_error("dicomloom", _encodable)
+    stdout.reconfigure(errors="dicomloom")
+
+    def restore() -> None:
+        import contextlib
+
+        with contextlib.suppress(OSError, ValueError):  # it is full, or closed
+            stdout.reconfigure(errors=before)
+
+    return restore
+
+
 def _run(argv: list[str]) -> int:
     if not argv:
         sys.stderr.write(usage())
@@ -145,6 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     cannot be written; 60-79 network, by the table of this module; 130 interrupted.
     """
     previous = signal.signal(signal.SIGTERM, _terminate)
+    restore = _take_all(sys.stdout)
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -160,6 +194,7 @@ def main(argv: list[str] | None = None) -> int:
         return _explain(error)
     finally:
         signal.signal(signal.SIGTERM, previous)
+        restore()
 
 
 def _explain(error: Exception) -> int:

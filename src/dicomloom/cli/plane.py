@@ -8,6 +8,7 @@ import sys
 
 from dicomloom.cli import options
 from dicomloom.cli.main import EXIT_SOME_FAILED, EXIT_UNREADABLE
+from dicomloom.shown import shown
 
 TYPE_CHECKING = False  # typing's own costs an import
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _planes(arguments: argparse.Namespace) -> int:
         except DicomloomError as error:
             if len(arguments.paths) == 1:
                 raise
-            sys.stderr.write(f"dicomloom plane: {error}\n")
+            sys.stderr.write(f"dicomloom plane: {shown(str(error))}\n")
             failed += 1
     if arguments.png:
         _draw(found[0], arguments.png, arguments.size)
@@ -154,7 +155,7 @@ def _text(plane: ImagePlane) -> str:
         about = " ".join(filter(None, (plane.breast.laterality, plane.breast.view)))
         lines.append(("breast", "; ".join(filter(None, (about, "  ".join(seen))))))
     lines += [("note", note) for note in plane.notes]
-    return "".join(f"{name:<18}{text}\n" for name, text in lines)
+    return "".join(f"{name:<18}{shown(text)}\n" for name, text in lines)
 
 
 # --- series ---
@@ -168,7 +169,7 @@ def _series(arguments: argparse.Namespace) -> int:
     series = Series.of(arguments.paths)
     failed = [each for each in series.unplaced if not each.readable]
     for each in failed:
-        sys.stderr.write(f"dicomloom plane: {each.path}: {each.reason}\n")
+        sys.stderr.write(f"dicomloom plane: {shown(f'{each.path}: {each.reason}')}\n")
     if arguments.json:
         import json
 
@@ -206,7 +207,7 @@ def _stacks_text(series: Series) -> str:
     lines += [f"not in a stack: {count} x {reason}" for reason, count in sorted(reasons.items())]
     if not lines:
         lines.append("no images")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(shown, lines)) + "\n"
 
 
 def _stack_text(stack: Stack) -> str:

@@ -85,6 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not arguments.paths and arguments.index is None:
         raise UsageError("nothing to send: give a PATH, or --index FILE")
+    if arguments.index is not None:
+        from dicomloom.index.sinks import format_of
+
+        with network.values_as_usage():
+            format_of(arguments.index)
     with network.values_as_usage():
         node = network.node_of(arguments)
         chosen = SendOptions(

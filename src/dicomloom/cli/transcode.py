@@ -161,7 +161,10 @@ def _tree(arguments: argparse.Namespace, coding: dict[str, Any]) -> int:
         failed = isinstance(report, Exception)
         counts[failed] += 1
         if failed:
-            sys.stderr.write(f"{report if name in str(report) else f'{name}: {report}'}\n")
+            from dicomloom.shown import shown as plain
+
+            said = str(report) if name in str(report) else f"{name}: {report}"
+            sys.stderr.write(f"{plain(said)}\n")
         if arguments.json:
             done.append(
                 {"source": os.path.join(arguments.source, name), "error": str(report)}

@@ -13,6 +13,7 @@ _WIDEST = 4 << 20  # bytes of a tag or comment, which expat holds whole
 _DEEPEST = 256  # elements in one another
 _LONGEST = 4096  # characters of a text that is kept
 _PATIENT_IDS = 64
+_MOST_PARTS = 64  # given names, say
 
 _NAME_PARTS = ("family", "given", "prefix", "suffix")
 _PATIENT = "recordTarget/patientRole/patient"
@@ -110,7 +111,7 @@ class _Reader:
                 self._plain = text
                 self._text = None
                 return
-            if local in self._parts and text:
+            if local in self._parts and text and len(self._parts[local]) < _MOST_PARTS:
                 self._parts[local].append(text)
             self._text, self._room = [], _LONGEST
 

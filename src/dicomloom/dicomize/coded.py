@@ -235,7 +235,7 @@ def _jpeg_exif(segments: list[jpeg.Segment]) -> Exif | None:
 
 def _says_where(segments: list[jpeg.Segment]) -> bool:
     """Return whether metadata may say where a picture was taken; what cannot be read may, too."""
-    xmp = b""
+    xmp: list[bytes] = []
     for marker, _, _, body in segments:
         if marker == 0xE1 and body.startswith(_EXIF):
             try:
@@ -244,8 +244,8 @@ def _says_where(segments: list[jpeg.Segment]) -> bool:
             except CorruptError:
                 return True
         elif marker == 0xE1 and body.startswith(_XMP):
-            xmp += body[_XMP_EXTENDED:] if body.startswith(_XMP + b"mp/ext") else body
-    return b"GPS" in xmp
+            xmp.append(body[_XMP_EXTENDED:] if body.startswith(_XMP + b"mp/ext") else body)
+    return b"GPS" in b"".join(xmp)
 
 
 def _without_places(data: bytes, segments: list[jpeg.Segment]) -> tuple[bytes, list[str]]:

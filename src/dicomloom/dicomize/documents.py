@@ -31,7 +31,7 @@ _DOCUMENT = 0x00420011
 
 _CDA_ROOT = re.compile(r"<(?:[\w.-]+:)?ClinicalDocument[\s/>]")
 _ANY_ELEMENT = re.compile(r"<[A-Za-z_]")
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _SOLID = re.compile(r"\s*solid\b", re.IGNORECASE)
 _FACET = re.compile(r"^\s*facet\s+normal\s", re.IGNORECASE | re.MULTILINE)
 _NEWMTL = re.compile(r"^[ \t]*newmtl[ \t]+\S", re.MULTILINE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dicomloom._native import frames as _native
@@ -43,6 +44,17 @@ _CODED = (
 
 
 @dataclass(frozen=True)
+class _Ranges:
+    """Offsets and lengths of any number of fragments, 16 bytes each."""
+
+    offsets: array[int]
+    lengths: array[int]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self.offsets, self.lengths, strict=True)
+
+
+@dataclass(frozen=True)
 class Contents:
     """What was found inside: where its bytes lie, or the bytes.
 
@@ -57,7 +69,7 @@ class Contents:
     kind: str
     suffix: str
     source: Source
-    ranges: tuple[tuple[int, int], ...] = ()
+    ranges: Iterable[tuple[int, int]] = ()
     data: bytes | None = None
 
     def chunks(self) -> Iterator[bytes]:
@@ -319,24 +331,23 @@ def _video(source: Source, value: int, number: int) -> Contents:
             DicomloomWarning,
             stacklevel=2,
         )
-    ranges = list(zip(offsets, lengths, strict=True))[1:]  # the first is the offset table
-    if not any(length for _, length in ranges):
+    del offsets[:1], lengths[:1]  # the offset table
+    if not any(lengths):
         raise CorruptError("the video has no fragments", offset=value)
-    offset, length = ranges[0]
-    prefix = source.read_at(offset, min(length, 1024))
+    prefix = source.read_at(offsets[0], min(lengths[0], 1024))
     suffix = _video_suffix(prefix, number)
-    size = sum(length for _, length in ranges)
-    offset, length = ranges[-1]
+    size = sum(lengths)
+    offset, length = offsets[-1], lengths[-1]
     # An item is even; which of these streams are odd is known.
     last = source.exactly(offset + length - 5, 5) if length >= 5 else b""
     odd = (
         (suffix == ".ts" and size % 188 == 1)
         or (suffix == ".mpg" and last == b"\0\0\1\xb9\0")
-        or (suffix in (".mp4", ".mov") and len(ranges) == 1 and _boxes(source, offset, length))
+        or (suffix in (".mp4", ".mov") and len(lengths) == 1 and _boxes(source, offset, length))
     )
     if odd and last[-1:] == b"\0":
-        ranges[-1] = (offset, length - 1)
-    return Contents("video", suffix, source, tuple(ranges))
+        lengths[-1] -= 1
+    return Contents("video", suffix, source, _Ranges(offsets, lengths))
 
 
 def _video_suffix(prefix: bytes, number: int) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pydicom import Dataset
+    from pydicom.dataelem import DataElement
 
 StrPath = str | os.PathLike[str]
 # Groups that a template does not give: file meta information, pixels and what describes them,
@@ -184,8 +185,24 @@ def _copied(source: Dataset, keywords: Iterable[str]) -> Dataset:
     made = Dataset()
     for keyword in keywords:
         if keyword in source:
+            _check_kind(source[keyword])
             made.add(deepcopy(source[keyword]))  # what is set later must not reach the source
     return made
+
+
+def _check_kind(element: DataElement) -> None:
+    """Raise CorruptError for a sequence where PS3.6 has a value, and the other way round."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    if not dictionary_has_tag(element.tag):
+        return
+    expected = dictionary_VR(element.tag)
+    if (element.VR == "SQ") != (expected == "SQ"):
+        raise CorruptError(
+            f"{element.keyword or element.tag} is of VR {element.VR}, expected {expected}: take it "
+            "out of the object that is joined",
+            tag=int(element.tag),
+        )
 
 
 def _template(source: Dataset) -> Dataset:
@@ -202,6 +219,7 @@ def _template(source: Dataset) -> Dataset:
             element.tag.is_private_creator or element.private_creator
         )
         if not never and not orphan and element.tag.element and element.keyword not in OWN:
+            _check_kind(element)
             made.add(deepcopy(element))
     return made
 

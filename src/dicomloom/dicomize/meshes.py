@@ -12,18 +12,20 @@ from dicomloom.frames.sources import Source
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 20
 _MOST_NAMES = 10_000
-_NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_LONGEST_NAME = 4096  # bytes, as of a path
+# What is written in one way only is matched in one: else time is a power of the digits.
+_NUMBER = rb"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _FIRST_FACET = re.compile(
     rb"\s*solid[^\n]*\n\s*facet\s+normal(?:\s+" + _NUMBER + rb"){3}\s+outer\s+loop"
     rb"(?:\s+vertex(?:\s+" + _NUMBER + rb"){3}){3}\s+endloop\s+endfacet\s",
     re.IGNORECASE,
 )
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
-_OBJ_NAMES = re.compile(rb"^[ \t]*(mtllib|maplib|usemap)[ \t]+([^\r\n]*[^\s])", re.MULTILINE)
+_OBJ_NAMES = re.compile(rb"^[ \t]*(mtllib|maplib|usemap)[ \t]+([^\s][^\r\n]*)", re.MULTILINE)
 _VERTEX = re.compile(rb"^[ \t]*v[ \t]", re.MULTILINE)
 _FACE = re.compile(rb"^[ \t]*(?:f|fo|l|p|curv|curv2|surf)[ \t]", re.MULTILINE)
 _MTL_NAMES = re.compile(
-    rb"^[ \t]*(newmtl|map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\r\n]*[^\s])", re.MULTILINE
+    rb"^[ \t]*(newmtl|map_\w+|bump|disp|decal|refl|norm)[ \t]+([^\s][^\r\n]*)", re.MULTILINE
 )
 # Options of texture maps, by how many arguments they have; those of numbers have one to three.
 _ONE = frozenset(
@@ -57,6 +59,20 @@ def _lines(source: Source) -> Iterator[bytes]:
             )
         yield whole[:end]
     yield rest
+
+
+def _named(
+    pattern: re.Pattern[bytes], piece: bytes, source: Source
+) -> Iterator[tuple[bytes, bytes]]:
+    """Return the words that a pattern finds, and the names behind them."""
+    for found in pattern.finditer(piece):
+        word, rest = found[1], found[2].rstrip()
+        if len(rest) > _LONGEST_NAME:
+            raise LimitError(
+                f"a name of more than {_LONGEST_NAME} bytes behind {word.decode()}",
+                path=source.path,
+            )
+        yield word, rest
 
 
 def _decoded(name: bytes) -> str:
@@ -132,7 +148,7 @@ def describe_obj(source: Source) -> dict[str, object]:
     for piece in _lines(source):
         vertices += sum(1 for _ in _VERTEX.finditer(piece))
         faces += sum(1 for _ in _FACE.finditer(piece))
-        for word, rest in _OBJ_NAMES.findall(piece):
+        for word, rest in _named(_OBJ_NAMES, piece, source):
             if word == b"usemap":
                 found = [] if rest.lower() == b"off" else [_decoded(rest)]
                 _add(textures, found, source)
@@ -167,7 +183,7 @@ def describe_mtl(source: Source) -> dict[str, object]:
     materials: dict[str, None] = {}
     textures: dict[str, None] = {}
     for piece in _lines(source):
-        for word, rest in _MTL_NAMES.findall(piece):
+        for word, rest in _named(_MTL_NAMES, piece, source):
             if word == b"newmtl":
                 _add(materials, [_decoded(rest)], source)
             elif not (word == b"map_aat" or (name := _texture(_decoded(rest))) is None):

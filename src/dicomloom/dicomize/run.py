@@ -206,13 +206,17 @@ def _names(planned: list[Planned], target: str) -> list[str]:
             )
         return [target]
     names: dict[str, None] = {}
+    counts: dict[str, int] = {}
     for one in planned:
         base = os.path.splitext(os.path.basename(one.path))[0]
         base += f"-{one.number}" if one.number else ""
-        name, more = base, 1
+        # Not from 2 on each time: sources of many folders may have one name.
+        more = counts.get(base, 1)
+        name = base if more == 1 else f"{base}-{more}"
         while (path := os.path.join(target, name + ".dcm")) in names:
             more += 1
             name = f"{base}-{more}"
+        counts[base] = more
         names[path] = None
     return list(names)
 

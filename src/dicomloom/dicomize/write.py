@@ -13,6 +13,7 @@ from dicomloom.dicomize.video.stream import VideoStream
 from dicomloom.dicomize.video.syntaxes import keyword_of, transfer_syntax_of
 from dicomloom.dicomize.video.write import write_video
 from dicomloom.errors import DicomloomError, TagError, UnsupportedError
+from dicomloom.files import open_regular, reading
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -116,7 +117,6 @@ def _must_keep(wanted: str | None, syntax: str, what: str) -> None:
 def _write_stills(
     name: str, dataset: Dataset, stills: list[Still], syntax: str, upright: bool
 ) -> None:
-    from dicomloom.files import open_regular, reading
     from dicomloom.frames.writer import FrameWriter
 
     own = stills[0].shape.syntax

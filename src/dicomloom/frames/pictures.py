@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from dicomloom.errors import (
     ReadError,
     UnsupportedError,
 )
+from dicomloom.files import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -197,6 +199,7 @@ class _opened:  # noqa: N801 - a context manager that is used like a function
 
     def __enter__(self) -> Image:
         with _told(self._path):
+            os.close(open_regular(self._path))  # Pillow would wait for who writes to a FIFO
             # Only these: others run programs (EPS) or read what nobody asked for.
             picture: Image = pillow().open(self._path, formats=_FORMATS)
         self._picture = picture

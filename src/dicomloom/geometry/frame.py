@@ -13,6 +13,7 @@ from dicomloom.geometry.values import (
     items_of,
     length_of,
     numbers,
+    parts_of,
     spacing_pair,
     text_of,
     value_of,
@@ -212,13 +213,18 @@ class Frame:
         where, frame = self.where, self.frame
         offsets = value_of(self.dataset, "GridFrameOffsetVector", where)
         if offsets is not None:
-            return self._on_grid(start, numbers(offsets, "GridFrameOffsetVector", where))
+            return self._on_grid(start, parts_of(offsets))
         slices = value_of(self.dataset, "SliceVector", where)
         kind = (text_of(self.dataset, "ImageType", where) or "").split("\\")
         if slices is not None and between and len(kind) > 2 and kind[2].startswith("RECON"):
             # PS3.3 C.8.4.15: along the normal, the sign of SpacingBetweenSlices counts.
-            found = numbers(slices, "SliceVector", where, self.count)
-            return self._along(start, (found[frame] - 1) * between)
+            parts = parts_of(slices)
+            if len(parts) != self.count:
+                raise where.corrupt(
+                    "SliceVector", f"must be {self.count} numbers, found {len(parts)}"
+                )
+            (number,) = numbers(parts[frame : frame + 1], "SliceVector", where, 1)
+            return self._along(start, (number - 1) * between)
         pointer = text_of(self.dataset, "FrameIncrementPointer", where) or ""
         moments = "(0018,1063)" in pointer or "(0018,1065)" in pointer  # of one plane
         if frame == 0 or moments:
@@ -228,22 +234,24 @@ class Frame:
         )
         return None
 
-    def _on_grid(self, start: Vector, offsets: Vector) -> Vector:
+    def _on_grid(self, start: Vector, offsets: Any) -> Vector:
         """Return where a frame of an RT Dose lies (PS3.3 C.8.8.3.2)."""
         keyword = "GridFrameOffsetVector"
         if len(offsets) < self.count:
             raise self.where.corrupt(keyword, f"must be {self.count} numbers, found {len(offsets)}")
-        if offsets[0] == 0:
-            return self._along(start, offsets[self.frame])
+        # Not all of them: each frame comes here.
+        first, own = numbers((offsets[0], offsets[self.frame]), keyword, self.where, 2)
+        if first == 0:
+            return self._along(start, own)
         # Else they are z itself, which only axial planes have.
         assert self.normal is not None
-        if abs(self.normal[2]) < 0.999 or abs(offsets[0] - start[2]) > 0.01:
+        if abs(self.normal[2]) < 0.999 or abs(first - start[2]) > 0.01:
             raise self.where.corrupt(
                 keyword,
                 "must begin with 0 or, where planes are axial, with the z of "
-                f"ImagePositionPatient; found {offsets[0]:g}",
+                f"ImagePositionPatient; found {first:g}",
             )
-        return (start[0], start[1], offsets[self.frame])
+        return (start[0], start[1], own)
 
     def _slide_position(self) -> Vector | None:
         """Return where a tile begins in the slide's coordinates (PS3.3 C.7.6.17, C.8.12)."""

@@ -14,6 +14,7 @@ from dicomloom.geometry.frame import Frame, frames_of, path_of, read
 from dicomloom.geometry.values import (
     Vector,
     Where,
+    items_of,
     length_of,
     numbers,
     spacing_pair,
@@ -51,6 +52,7 @@ DIMENSIONS: tuple[tuple[str, str | None, bool], ...] = (
     ("AcquisitionTime", None, True),
     ("ContentTime", None, True),
 )
+_MOST_ALIKE = 1 << 17
 # Single images have these; a b-value is in either kind (PS3.3 C.8.13.5.9).
 _PLAIN = (*(name for name, group, _ in DIMENSIONS if group is None), "DiffusionBValue")
 _TEXTS = (
@@ -230,6 +232,11 @@ def of_dataset(source: Dataset | str | os.PathLike[str]) -> Iterator[Found]:
         count = frames_of(dataset, where)
     except DicomloomError as error:
         yield Unplaced(path, error.message, True)
+        return
+    if count > _MOST_ALIKE and not items_of(dataset, "PerFrameFunctionalGroupsSequence", where):
+        # NumberOfFrames alone would make any number of records of a file of any size.
+        reason = f"{count} frames without functional groups, at most {_MOST_ALIKE} are placed"
+        yield Unplaced(path, reason, True)
         return
     if value_of(dataset, "Rows", where) is None:
         yield Unplaced(path, "no image", True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from dicomloom.errors import CorruptError, DicomloomError
@@ -12,6 +11,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 Vector = tuple[float, ...]
+_LONGEST = 256  # characters of a text
+# Of lengths in mm and what is made of them: squares and cubes of these are numbers, too.
+_LEAST, _MOST = 1e-50, 1e50
 
 
 class Where:
@@ -57,13 +59,17 @@ def value_of(dataset: Dataset, keyword: str, where: Where) -> Any:
 
 
 def text_of(dataset: Dataset, keyword: str, where: Where) -> str | None:
-    """Return a value as text, several joined by backslashes; None where it is absent or empty."""
+    """Return a value as text, several joined by backslashes; None where it is absent or empty.
+
+    What is longer than 256 characters, as nothing that is asked for here, is cut: each frame of
+    an object keeps it.
+    """
     value = value_of(dataset, keyword, where)
     if value is None:
         return None
     if not isinstance(value, str | bytes) and hasattr(value, "__iter__"):
-        return "\\".join(str(part) for part in value)
-    return str(value).strip() or None
+        return "\\".join(str(part) for part in value[:_LONGEST])[:_LONGEST]
+    return str(value).strip()[:_LONGEST] or None
 
 
 def items_of(dataset: Dataset, keyword: str, where: Where) -> Any:
@@ -78,27 +84,30 @@ def items_of(dataset: Dataset, keyword: str, where: Where) -> Any:
     return value
 
 
+def parts_of(value: Any) -> Any:
+    """Return a sequence of the values; `value` is what pydicom gives, or text with backslashes."""
+    if isinstance(value, str):
+        return value.split("\\")
+    return value if hasattr(value, "__iter__") and not isinstance(value, bytes) else (value,)
+
+
 def numbers(value: Any, keyword: str, where: Where, count: int | None = None) -> Vector:
-    """Return finite numbers; `value` is what pydicom gives, or text with backslashes.
+    """Return numbers, none beyond 1e50; `value` is what pydicom gives, or text with backslashes.
 
     Raises
     ------
     CorruptError
-        There are not `count`, or one is no finite number.
+        There are not `count`, or one is no such number.
     """
-    if isinstance(value, str):
-        parts: Any = value.split("\\")
-    else:
-        parts = value if hasattr(value, "__iter__") and not isinstance(value, bytes) else (value,)
     try:
-        found = tuple(float(part) for part in parts)
+        found = tuple(float(part) for part in parts_of(value))
     except (TypeError, ValueError, OverflowError):
         wanted = f"{count or 1} number{'s' if (count or 1) > 1 else ''}"
         raise where.corrupt(keyword, f"must be {wanted}, found {str(value)!r:.80}") from None
     if count is not None and len(found) != count:
         raise where.corrupt(keyword, f"must be {count} numbers, found {len(found)}")
-    if not all(map(math.isfinite, found)):
-        raise where.corrupt(keyword, f"must be finite, found {str(value)!r:.80}")
+    if not all(abs(number) <= _MOST for number in found):  # NaN is not, either
+        raise where.corrupt(keyword, f"must be finite, up to {_MOST:g}, found {str(value)!r:.80}")
     return found
 
 
@@ -111,7 +120,7 @@ def vector_of(dataset: Dataset, keyword: str, count: int, where: Where) -> Vecto
 def spacing_pair(value: Any, keyword: str, where: Where) -> tuple[float, float]:
     """Return (between rows, between columns) in mm, both greater than 0 (PS3.3 10.7.1.3)."""
     row, column = numbers(value, keyword, where, 2)
-    if row <= 0 or column <= 0:
+    if row < _LEAST or column < _LEAST:
         raise where.corrupt(
             keyword,
             f"must be two distances greater than 0 mm, found {row:g} and {column:g}; "

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from dicomloom._native.scan import Known
+from dicomloom.errors import DicomloomError
 from dicomloom.files import Replacing, writing
 from dicomloom.index.scan import Progress, Scan, StrPath
 from dicomloom.index.schema import Schema
@@ -90,14 +91,21 @@ def _open_output(
         yield stack.enter_context(_ending(sink, name)), previous
 
 
-def _load(previous: Previous) -> Known:
+def _load(previous: Previous, name: str) -> Known:
     known = Known()
     for filename, size, modified_ns, inode in previous.states():
-        if size is None or modified_ns is None or inode is None:
-            # The system would not let it be read: known by name, and to be tried again.
-            known.add(filename, _NO_SIZE, 0, 0)
-        else:
-            known.add(filename, size, modified_ns, inode)
+        try:
+            if size is None or modified_ns is None or inode is None:
+                # The system would not let it be read: known by name, and to be tried again.
+                known.add(filename, _NO_SIZE, 0, 0)
+            else:
+                known.add(filename, size, modified_ns, inode)
+        except (TypeError, OverflowError, UnicodeEncodeError) as error:
+            raise DicomloomError(
+                f"a row has no Filename, FileSize, FileModified or FileInode as `index` writes "
+                f"them ({error}): make the index anew",
+                path=name,
+            ) from error
     return known
 
 
@@ -182,7 +190,7 @@ def index(
     kept = Kept(0, 0, 0)
     where = _open_output(kind, out, name, schema, update=update, spreadsheet=spreadsheet)
     with where as (sink, previous):
-        known = _load(previous) if previous else None
+        known = _load(previous, name) if previous else None
         with Scan(
             paths,
             schema,

@@ -242,3 +242,24 @@ def test_the_character_set_fits(own, name, expected):
     if own:
         item.SpecificCharacterSet = own
     assert returned(item_of(PatientName=""), item).get("SpecificCharacterSet") == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("00010101000000+1400", "00010101000000+0100", False),
+        ("20200101000000+0100-", "99991231235959-1200", True),
+        ("-20200101000000+0100", "99991231235959-1200", False),
+        ("99991231-1200", "99991231235959.999999-1200", True),
+        ("00010101000000+1400-99991231-1200", "20260101+0000", True),
+    ],
+)
+def test_moments_at_the_ends_of_the_calendar(key, value, expected):
+    assert matches_value("DT", key, value) is expected
+
+
+def test_keys_that_are_longer_than_any_value():
+    # A range is looked for at each hyphen, a pattern is made of each asterisk: not of these.
+    assert not matches_value("DT", "1" + "-" * 1_000_000 + "1", "2026")
+    assert not matches_value("LT", "*a" * 1_000_000, "a" * 1000)
+    assert matches_value("LT", "*" * 1_000_000 + "a", "aa")

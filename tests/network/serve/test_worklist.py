@@ -247,3 +247,22 @@ def test_many_threads(tmp_path):
     for thread in threads:
         thread.join()
     assert seen == [[f"P{number}" for number in range(1, 9)]] * 8
+
+
+def test_an_item_of_many_steps_is_read_once_not_once_a_step(tmp_path):
+    item = step(1)
+    item[STEP].value.extend(step(2)[STEP].value[0] for _ in range(2000))
+    item.PatientComments = "x" * 10_000
+    (tmp_path / "a.json").write_text(item.to_json())
+    found = WorklistFolder(tmp_path).items()
+    assert len(found) == 2001
+    assert {len(one[STEP].value) for one in found} == {1}
+    # What all have is there once: 20 MB of comments else.
+    assert len({id(one["PatientComments"].value) for one in found}) == 1
+
+
+def test_a_link_that_leads_nowhere_is_passed_over(tmp_path):
+    (tmp_path / "a.json").write_text(step(1).to_json())
+    os.symlink("loop.json", tmp_path / "loop.json")
+    os.symlink("gone", tmp_path / "b.json")
+    assert len(WorklistFolder(tmp_path).items()) == 1

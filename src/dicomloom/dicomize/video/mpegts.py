@@ -206,6 +206,8 @@ class _Transport(_Demultiplexer):
             return
         self.tables[number] = b""
         section = section[: length - 4]
+        if not section:
+            return  # shorter than its check sum
         if section[0] == 0 and number == 0:
             for at in range(8, len(section) - 3, 4):
                 if section[at] or section[at + 1]:
@@ -296,8 +298,9 @@ def read_program(source: Source) -> VideoStream:
         at = min(end, len(data))
         if kind >> 4 == 0xE:
             piece = _program_video(found, packet)
-            pieces.append(piece)
-            held += len(piece)
+            if piece:
+                pieces.append(piece)
+                held += len(piece)
         elif (kind >> 5 == 6 or kind == 0xBD) and kind not in found.sounds:
             _program_sound(found, kind, packet)
         if held >= _CHUNK and found.scanner:

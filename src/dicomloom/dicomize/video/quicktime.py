@@ -71,8 +71,10 @@ def _changed(file: BoxFile, top: Box, kept: frozenset[int]) -> Iterator[Patch]:
             yield from freed(box)
         else:
             change = _CHANGES.get(box.kind)
-            if change:
-                yield from change(file, box)
+            for patch in change(file, box) if change else ():
+                if patch.end > box.end:
+                    raise UnsupportedError(f"a box {named(box.kind)} with all of its fields")
+                yield patch
 
 
 def _movie_header(file: BoxFile, box: Box) -> Iterator[Patch]:

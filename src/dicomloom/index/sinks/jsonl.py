@@ -13,6 +13,8 @@ from dicomloom.index.scan import Batch
 from dicomloom.index.schema import Schema
 from dicomloom.index.sinks import Kept, Sink, State
 
+_LONGEST = 64 << 20  # bytes of a line; what is cut is no JSON
+
 
 class JsonlSink:
     """Writes objects whose keys stand in the order of the columns."""
@@ -49,7 +51,8 @@ class JsonlPrevious:
 
     def _rows(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
         with reading(self.path), open(self.path, "rb") as file:
-            for number, line in enumerate(file, 1):
+            lines = iter(lambda: file.readline(_LONGEST), b"")
+            for number, line in enumerate(lines, 1):
                 try:
                     row = json.loads(line)
                     if not (isinstance(row, dict) and {"Filename", "Status"} <= row.keys()):

@@ -150,6 +150,9 @@ def _number(text: str) -> float | int | str:
 def _like(key: str, text: str) -> bool:
     if "*" not in key and "?" not in key:
         return key == text
+    # A pattern is only made of what could match: a peer may send one of any length.
+    if len(key) - key.count("*") > len(text):
+        return False
     return _pattern(key).fullmatch(text) is not None
 
 

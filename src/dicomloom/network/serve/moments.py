@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ _DAY = timedelta(days=1)
 # A hyphen of a DT is a time zone, or parts a range: what follows has four digits either way.
 _ZONED = re.compile(r"[+-](?:0\d|1[0-4])[0-5]\d", re.ASCII)
 _MIDNIGHT = datetime(1, 1, 1)
+_LONGEST = 64  # characters of a range; a DT has 26 (PS3.5 6.2)
 
 
 class Span(NamedTuple):
@@ -34,14 +36,14 @@ class Span(NamedTuple):
 
         Clocks on the wall are compared where one of two does not say its distance from UTC.
         """
-        after = first is None or self.first - self._away(first) >= first.first - first._away(self)
-        return after and (
-            last is None or self.first - self._away(last) <= last.last - last._away(self)
-        )
+        after = first is None or self._at(self.first, first) >= first._at(first.first, self)
+        return after and (last is None or self._at(self.first, last) <= last._at(last.last, self))
 
-    def _away(self, other: Span) -> timedelta:
+    def _at(self, moment: datetime, other: Span) -> timedelta:
+        # Not as a datetime, which ends with the years 1 and 9999: 99991231235959-1200 is behind it.
         known = self.offset is not None and other.offset is not None
-        return self.offset or timedelta() if known else timedelta()
+        away = self.offset or timedelta() if known else timedelta()
+        return moment - _MIDNIGHT - away
 
 
 def span_of(vr: str, text: str) -> Span | None:
@@ -103,12 +105,12 @@ def _moment(text: str) -> Span | None:
         begin = begin.replace(hour=int(hour))
         span = _span(begin, minute, seconds, fraction, timedelta(hours=1))
     else:
-        after = begin + _DAY
-        if day is None:
-            after = (begin + 31 * _DAY).replace(day=1)
+        last = begin
         if month is None:
-            after = begin.replace(year=begin.year + 1)
-        span = Span(begin, after - _TICK)
+            last = last.replace(month=12)
+        if day is None:
+            last = last.replace(day=monthrange(last.year, last.month)[1])
+        span = Span(begin, last + (_DAY - _TICK))
     if zone is None:
         return span
     offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:5]))
@@ -126,7 +128,7 @@ def ends_of(vr: str, text: str) -> tuple[str, str] | None:
     (None, ('2026', '2027'))
     """
     text = text.strip(" \0")
-    if text == "-" or "-" not in text:
+    if text == "-" or "-" not in text or len(text) > _LONGEST:
         return None
     if vr == "DT" and text[0] != "-" and text[-1] != "-":
         return _moments(text)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("dicomloom.network.serve")
 STEPS = "ScheduledProcedureStepSequence"
+_STEPS = 0x00400100
 _DICOM = (".wl", ".dcm")
 _LARGEST = 4 << 20
 # Deflated, whose few bytes may become any number; Big Endian, which is retired.
@@ -113,8 +114,8 @@ class WorklistFolder:
                         continue
                     try:
                         found = entry.stat()
-                    except FileNotFoundError:
-                        continue  # gone since
+                    except OSError:
+                        continue  # gone since, or a link that leads nowhere
                     if stat.S_ISREG(found.st_mode):
                         yield entry.name, (found.st_mtime_ns, found.st_size, found.st_ino)
         except OSError as error:
@@ -139,12 +140,13 @@ def _apart(item: Dataset) -> Iterator[Dataset]:
     """Give an item for each of its steps: an answer has one (PS3.4 K.6.1.2)."""
     from pydicom import Dataset
 
+    # What they have in common they share: nobody changes it, and there may be many.
+    common = [element for element in item if element.tag != _STEPS]
     for step in items_of(item, STEPS):
-        one = Dataset()  # shares what is nobody's to change: there may be many steps
-        for element in item:
-            if element.keyword != STEPS:
-                one.add(element)
-        one.ScheduledProcedureStepSequence = [step]
+        one = Dataset()
+        for element in common:
+            one.add(element)
+        one.add_new(_STEPS, "SQ", [step])
         yield one
 
 

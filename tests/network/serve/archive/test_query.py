@@ -239,3 +239,12 @@ def test_whatever_a_file_says_it_is_answered(value, tmp_path):
         wanted.PatientName, wanted.ImageType, wanted.StudyDate = "x?y", "z*", "19000101-"
         wanted.ModalitiesInStudy = "US"
         assert not list(catalog.find(STUDY_ROOT, "IMAGE", wanted, relational=True))
+
+
+@pytest.mark.parametrize("keyword", ["StudyDate", "AccessionNumber", "PatientName"])
+def test_more_values_than_sql_takes_are_refused_by_name(keyword):
+    value = "20260101" if keyword == "StudyDate" else "A*^B"
+    assert matching(keyword, [value] * 256).sql
+    matches(keyword, "A", *[value] * 256)
+    with pytest.raises(Refusal, match=f"{keyword}: more than 256 values"):
+        matching(keyword, [value] * 257)

@@ -99,6 +99,8 @@ _UNREADABLE = (
 )
 # The value of a key; LO and PN have 64 characters (a group).
 _LONGEST = 1024
+# Values of a key that is no list of UIDs: SQLite takes no expression that is deeper than 1,000.
+_MOST_VALUES = 256
 
 
 class Condition(NamedTuple):
@@ -321,6 +323,8 @@ def matching(keyword: str, values: list[str], table: str = "") -> Condition:
     vr = vr_of(keyword)
     if vr == "UI":
         return _one_of(column, values)
+    if len(values) > _MOST_VALUES:
+        raise Refusal(UNABLE, f"{keyword}: more than {_MOST_VALUES} values")
     if vr in ("DA", "TM"):
         made = [_between(keyword, column, vr, value) for value in values]
     elif vr in _WHOLE or vr == "DS":
