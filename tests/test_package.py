@@ -14,25 +14,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ["base", "codecs", "dicom", "frames", "network", "scan"]
 
-pytestmark = pytest.mark.xdist_group("package")  # the wheel is built once
-
-
-@pytest.fixture(scope="module")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sdist")
-    run(sys.executable, "-m", "build", "--sdist", "-o", folder, ROOT)
-    (made,) = folder.iterdir()
-    return made
-
-
-@pytest.fixture(scope="module")
-def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a wheel of the sdist alone, in the empty environment that pip makes for it."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, sdist)
-    (made,) = folder.iterdir()
-    return made
-
 
 def run(*command: object, **options: object) -> str:
     done = subprocess.run(
@@ -48,7 +29,32 @@ def run(*command: object, **options: object) -> str:
     return done.stdout
 
 
-def test_an_sdist_holds_what_builds_and_proves_it(sdist):
+def test_an_sdist_builds_a_wheel_that_does_its_job_where_nothing_else_is(tmp_path):
+    """One test, for the wheel is built once: half a minute."""
+    sdist = build_sdist(tmp_path / "sdist")
+    check_sdist(sdist)
+    wheel = build_wheel(sdist, tmp_path / "wheel")
+    check_wheel(wheel)
+    # What an index would say to both.
+    assert "PASSED" in run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel)
+    check_job(wheel, tmp_path)
+
+
+def build_sdist(folder: Path) -> Path:
+    run(sys.executable, "-m", "build", "--sdist", "-o", folder, ROOT)
+    (made,) = folder.iterdir()
+    return made
+
+
+def build_wheel(sdist: Path, folder: Path) -> Path:
+    """Build a wheel of the sdist alone, in the empty environment that pip makes for it."""
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, sdist)
+    (made,) = folder.iterdir()
+    return made
+
+
+def check_sdist(sdist: Path) -> None:
+    """What builds, and what proves it."""
     with tarfile.open(sdist) as held:
         names = {name.split("/", 1)[1] for name in held.getnames() if "/" in name}
     for needed in (
@@ -67,7 +73,8 @@ def test_an_sdist_holds_what_builds_and_proves_it(sdist):
     assert sdist.stat().st_size < 5_000_000
 
 
-def test_a_wheel_holds_the_package_and_nothing_else(wheel):
+def check_wheel(wheel: Path) -> None:
+    """The package, and nothing else."""
     with zipfile.ZipFile(wheel) as held:
         names = held.namelist()
     package = [name for name in names if name.startswith("dicomloom/")]
@@ -86,11 +93,8 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel):
     assert [name for name in about if name.endswith("licenses/LICENSE")]
 
 
-def test_an_index_would_take_both(sdist, wheel):
-    assert "PASSED" in run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel)
-
-
-def test_an_installed_wheel_does_its_job_in_a_clean_environment(wheel, tmp_path):
+def check_job(wheel: Path, tmp_path: Path) -> None:
+    """Installed in a clean environment, it does a job."""
     venv.create(tmp_path / "clean", with_pip=True)
     python = tmp_path / "clean/bin/python"
     run(python, "-m", "pip", "install", "-q", wheel)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import sys
 from collections.abc import Sequence
 
@@ -70,6 +69,8 @@ if sys.platform == "win32":
         numbers: Sequence[int], seconds: float | None, *, to_write: bool = False
     ) -> list[int]:
         """Wait until sockets bring bytes, or take some, or so many seconds: which of them do."""
+        import select
+
         # Here it is the number of sockets that select limits, not what their numbers are.
         nothing: list[int] = []
         reading, writing = (nothing, numbers) if to_write else (numbers, nothing)
@@ -87,8 +88,7 @@ if sys.platform == "win32":
         """Nothing: whoever starts a process has to end it in time."""
 
 else:
-    import fcntl
-    import resource
+    # Modules that few callers need are loaded by these: each takes some 100 KiB.
 
     BYTES = os.O_CLOEXEC
     AT_ONCE = os.O_NONBLOCK  # opening a FIFO would wait for somebody who writes to it
@@ -150,6 +150,8 @@ else:
 
     def lock(descriptor: int) -> bool:
         """Take an open file for this process until it is closed; False where another has it."""
+        import fcntl
+
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -164,6 +166,8 @@ else:
         BlockingIOError
             Another process has it.
         """
+        import fcntl
+
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,6 +180,8 @@ else:
         numbers: Sequence[int], seconds: float | None, *, to_write: bool = False
     ) -> list[int]:
         """Wait until sockets bring bytes, or take some, or so many seconds: which of them do."""
+        import select
+
         poll = select.poll()  # select.select ends at descriptor 1023
         for number in numbers:
             poll.register(number, select.POLLOUT if to_write else select.POLLIN)
@@ -192,6 +198,8 @@ else:
     def widen_pipe(descriptor: int, size: int) -> None:
         """Let a pipe hold so many bytes, where the system lets it."""
         if sys.platform == "linux":
+            import fcntl
+
             # The user's other pipes may have used up what there is.
             with contextlib.suppress(OSError):
                 fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
@@ -199,6 +207,8 @@ else:
     def confine(pid: int, *, memory: int) -> None:
         """Let a process take no more memory, and leave no core file: where another can say that."""
         if sys.platform == "linux":
+            import resource
+
             for what, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory)):
                 hard = resource.prlimit(pid, what)[1]
                 most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
