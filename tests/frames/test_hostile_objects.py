@@ -370,6 +370,20 @@ def test_read_write_read_is_the_same(tmp_path):
         assert pydicom.dcmread(tmp_path / "3.dcm") == pydicom.dcmread(source)
 
 
+@pytest.mark.parametrize("syntax", ["RLELossless", "ImplicitVRLittleEndian"])
+def test_meta_information_in_the_data_set_is_not_taken_for_that_of_the_copy(tmp_path, syntax):
+    """X11: a damaged tag makes what follows it in group 0002 a part of the data set."""
+    source = native_object(tmp_path / "in.dcm", PIXELS)
+    damaged = source.read_bytes().replace(b"DICM\2\0\0\0UL", b"DICM\2\1\0\0UL", 1)
+    assert damaged != source.read_bytes()
+    transcode(damaged, tmp_path / "out.dcm", syntax)
+    with FrameReader(source) as before, FrameReader(tmp_path / "out.dcm") as after:
+        assert np.array_equal(np.asarray(before), np.asarray(after))
+    found = pydicom.dcmread(tmp_path / "out.dcm")
+    assert found.file_meta.TransferSyntaxUID.keyword == syntax
+    assert np.array_equal(found.pixel_array, pydicom.dcmread(source).pixel_array)
+
+
 # --- flipped bytes ---
 
 FLIPPER = """

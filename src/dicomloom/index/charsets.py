@@ -63,7 +63,7 @@ class _CodeExtensions:
         if run[0] >= 0x80:
             return run.decode(self._high, "replace")
         if self.in_pairs:
-            return (_G0_PAIRS[self._low] + run + b"\x1b(B").decode(self._low, "replace")
+            return (_G0_PAIRS[self._low] + run).decode(self._low, "replace")
         return run.decode("ascii")
 
 

@@ -32,7 +32,7 @@ from serve_peers import (
     ui,
     us,
 )
-from support import manifest, peer
+from support import element, manifest, peer
 
 
 @contextmanager
@@ -284,6 +284,8 @@ def test_many_at_once_each_whole(tmp_path):
         (small("1.2.3.5"), 0xA900),
         (small(sop_class="1.2.840.10008.5.1.4.1.1.4"), 0xA900),
         (small()[:20], 0xC000),
+        # Behind the meta information of the file it would be part of it.
+        (element(0x00020010, None, b"1.2.840.10008.1.2.2\0") + small(), 0xC000),
         (small()[60:], 0),  # without UIDs of its own it is taken as it is
     ],
 )

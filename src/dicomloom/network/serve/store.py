@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dicomloom.errors import DicomloomError, LimitError, NetworkError
+from dicomloom.frames.syntaxes import EXPLICIT_BE
 from dicomloom.index.read import read_tags
 from dicomloom.network import command as commands
 from dicomloom.network.messages import Message
@@ -163,7 +164,7 @@ def take(
     try:
         with place.open(context.abstract_syntax, uid, syntax, source, receiver) as incoming:
             size = message.write_to(incoming.file.fileno(), max_object)
-            _check(incoming.file.fileno(), context.abstract_syntax, uid)
+            _check(incoming.file.fileno(), size, context, uid)
             stored = incoming.commit()
     except LimitError as error:
         raise Refusal(OUT_OF_RESOURCES, f"more than {max_object} bytes") from error
@@ -175,15 +176,19 @@ def take(
     return Arrival(*stored, context.abstract_syntax, uid, syntax, source, size)
 
 
-def _check(descriptor: int, sop_class: str, sop_instance: str) -> None:
-    """Hold what was received against what the request said of it (PS3.4 B.2.3).
+def _check(descriptor: int, size: int, context: Context, sop_instance: str) -> None:
+    """Hold the data set at the end of a file against what the request said of it (PS3.4 B.2.3).
 
     Raises
     ------
     Refusal
         It is another object, or broken. One without these UIDs is taken as it is.
     """
-    wanted = {"SOPClassUID": sop_class, "SOPInstanceUID": sop_instance}
+    group = read_at(descriptor, 2, os.lseek(descriptor, 0, os.SEEK_CUR) - size)
+    if group == (b"\0\2" if context.transfer_syntax == EXPLICIT_BE else b"\2\0"):
+        # In the file it would count as meta information, and might say another transfer syntax.
+        raise Refusal(CANNOT_UNDERSTAND, "the data set begins with group 0002")
+    wanted = {"SOPClassUID": context.abstract_syntax, "SOPInstanceUID": sop_instance}
     beginning = read_at(descriptor, _BEGINNING, 0)
     try:
         found = read_tags(beginning, wanted)
