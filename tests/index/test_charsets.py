@@ -269,6 +269,11 @@ def test_p7_an_escape_at_the_end_of_a_value(charset, end, vr):
     assert read(charset, b"Doe" + end + b"\\Doe", vr).startswith("Doe")
 
 
+@pytest.mark.parametrize("vr", ["PN", "LO", "LT"])
+def test_p7_half_a_character_at_the_end_is_one_replacement(vr):
+    assert read("\\ISO 2022 IR 87", b"\x1b$B;3E\x1b(B", vr) == "山\ufffd"
+
+
 def test_p7_twenty_sets():
     names = [
         "ISO 2022 IR 6",
