@@ -75,7 +75,7 @@ def seeds() -> Iterator[bytes]:
         for name, options in _KINDS.items():
             path = Path(folder, name)
             command = ["ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-f", "lavfi"]
-            command += ["-i", "testsrc2=size=64x48:rate=25", "-frames:v", "2", *options.split()]
+            command += ["-i", "testsrc2=size=64x48:rate=25", *options.split(), "-frames:v", "2"]
             done = subprocess.run([*command, "-y", str(path)], check=False, timeout=60)
             if done.returncode == 0:
                 yield path.read_bytes()
