@@ -97,7 +97,8 @@ def fake(talk, seen=None):
     finally:
         server.shutdown(socket.SHUT_RDWR)
         server.close()
-        for thread in [acceptor, *threads]:
+        acceptor.join(10)
+        for thread in threads:  # it may have begun another one
             thread.join(10)
             assert not thread.is_alive()
     if errors:

@@ -1,6 +1,7 @@
 """TLS with DCMTK, with pynetdicom, and with peers that get it wrong."""
 
 import hashlib
+import select
 import socket
 import ssl
 import struct
@@ -18,7 +19,7 @@ from dicomloom import (
     TLSError,
     echo,
 )
-from dicomloom.network.tls import make_context
+from dicomloom.network.tls import client_context, make_context, secure
 from network_peers import VERIFICATION, certificate, descriptors, fake, free_port, storescp
 from support import peer
 
@@ -157,6 +158,21 @@ def test_tls_against_a_reset(pin):
         with fake(talk) as port, pytest.raises(ConnectionFailed) as caught:
             echo(node(port, tls_pin=pin))
         assert caught.value.reason in ("plain", "system")
+
+
+def test_a_reset_before_the_handshake_leaves_no_descriptor_to_who_keeps_the_error():
+    before = descriptors()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        assert select.select([ours], [], [], 5)[0]
+        told = node(server.getsockname()[1])
+        with pytest.raises(ConnectionFailed) as caught:
+            secure(told, ours, client_context(told))
+    assert descriptors() == before
+    assert caught.value.reason == "plain"
 
 
 def test_a_peer_with_an_old_version(pair):

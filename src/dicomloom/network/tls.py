@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import socket
 import ssl
+import traceback
 import time
 from collections.abc import Iterator
 
@@ -133,8 +134,14 @@ def secure(node: Node, connection: socket.socket, context: ssl.SSLContext) -> ss
     TimeoutError
         The peer did not answer in time.
     """
-    with explaining(node):
-        wrapped = context.wrap_socket(connection, server_hostname=node.host.partition("%")[0])
+    try:
+        with explaining(node):
+            wrapped = context.wrap_socket(connection, server_hostname=node.host.partition("%")[0])
+    except Exception as error:
+        # Where the peer has reset the connection before, the ssl module leaves its socket open, and
+        # nobody has it but the frames of the traceback: it would be open as long as the exception.
+        traceback.clear_frames(getattr(error.__cause__, "__traceback__", None))
+        raise
     if wrapped.version() is None:
         # The peer had left before: the ssl module then does no handshake, and says nothing.
         wrapped.close()
