@@ -199,6 +199,23 @@ def test_a_frame_whose_only_fragment_is_empty_is_named():
     assert caught.value.frame == 2
 
 
+@pytest.mark.parametrize("count", [1, len(FRAMES)])
+@pytest.mark.parametrize("table", [b"", basic([0, 8])], ids=["no table", "a table"])
+def test_no_fragment_at_all_is_a_missing_frame(tmp_path, count, table):
+    data = an_object(items([], table), frames=count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reader = FrameReader(data)
+        assert len(reader.offsets) == 0
+        for ask in (reader.encoded, reader.__getitem__):
+            with pytest.raises(TruncatedError, match="frame 0 of") as caught:
+                ask(0)
+            assert caught.value.frame == 0
+        with pytest.raises(TruncatedError, match="frame 0 of"):
+            transcode(data, tmp_path / "out.dcm", "ExplicitVRLittleEndian")
+    assert not list(tmp_path.iterdir())
+
+
 STARTS_2_EMPTY = offsets_of([CODED[0:1], CODED[1:2], [b""], CODED[3:4], CODED[4:5]])
 
 

@@ -405,7 +405,9 @@ class StoredFrames:
 
     def _group(self, offsets: array[int], lengths: array[int]) -> array[int] | None:
         """Return the first fragment of each frame; None where every frame has one fragment."""
-        if len(offsets) == self.count or (not self._complete and len(offsets) < self.count):
+        if len(offsets) == self.count or not offsets:
+            return None
+        if not self._complete and len(offsets) < self.count:
             return None
         if self.count == 1:
             return array("Q", [0])
