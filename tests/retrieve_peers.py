@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import threading
 from io import BytesIO
 
 import pydicom
@@ -14,13 +15,15 @@ from pynetdicom.dimse_primitives import C_STORE as C_STORE_PRIMITIVE
 
 import dicomloom
 from find_peers import archive, objects, orthanc
-from network_peers import RELEASE_RP, accept, fake, heard, p_data, request_of
+from network_peers import RELEASE_RP, accept, descriptors, fake, heard, p_data, request_of
 from support import EXPLICIT_LE, element
 
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
 CT = "1.2.840.10008.5.1.4.1.1.2"
 C_STORE, C_GET, C_MOVE, C_CANCEL = 0x0001, 0x0010, 0x0021, 0x0FFF
 STUDY = "1.2.3"
+KEYS = {"StudyInstanceUID": STUDY}
+ONE = KEYS | {"SeriesInstanceUID": "1.2.4", "SOPInstanceUID": "1.2.5"}
 
 
 def ours(folder, corpus, destination):
@@ -231,6 +234,25 @@ def retrieved_from(script, seen=None):
         conversation.until_closed()
 
     return fake(talk)
+
+
+def node_of(port, timeout=3):
+    """A peer on this port, to whom we are ME."""
+    return dicomloom.Node(f"PEER@127.0.0.1:{port}", calling_ae_title="ME", timeout=timeout)
+
+
+def names(folder):
+    """Names of all files below a folder."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+@contextlib.contextmanager
+def leaving_nothing():
+    """No thread and no descriptor is left at the end of the block."""
+    threads, open_before = set(threading.enumerate()), descriptors()
+    yield
+    assert not [one for one in set(threading.enumerate()) - threads if "dicomloom" in one.name]
+    assert len(descriptors()) <= len(open_before)
 
 
 def give(conversation, *objects_):

@@ -21,7 +21,6 @@ from commit_peers import (
     result,
 )
 from dicomloom.network import command as commands
-from dicomloom.network import direct
 from dicomloom.network.commitment import asker as commit_asker
 from dicomloom.network.datasets import read_data_set, write_data_set
 from network_peers import RELEASE_RP, abort, accept, fake, free_port
@@ -39,13 +38,6 @@ def asked_of(data):
 
 def encoded(made):
     return write_data_set(made, False)
-
-
-@pytest.fixture(params=[True, False], ids=["direct", "engine"])
-def way(request, monkeypatch):
-    """Both engines of messages."""
-    if not request.param:
-        monkeypatch.setattr(direct, "_KNOWN", ())
 
 
 def ask(port, tmp_path, wait=0.4, **more):
