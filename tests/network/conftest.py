@@ -10,3 +10,4 @@ def way(request, monkeypatch):
     """Each of the two ways that messages go: our own, and pynetdicom's."""
     if request.param == "engine":
         monkeypatch.setattr(direct, "_KNOWN", ())
+    return request.param
