@@ -7,17 +7,29 @@ within doubles in length with each level: 15 kB of nested sequences keep them bu
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 from dicomloom.errors import CorruptError, LimitError
-from dicomloom.json_model import BROKEN
 from dicomloom.tags import format_tag
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.dataelem import DataElement
 
+# What pydicom raises where values break their rules, but for its own and OSError: see `broken`.
+BROKEN = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError),
+    *(NotImplementedError, RecursionError, struct.error),
+)
 MOST_DEPTH = 64  # of sequences, as where the C core reads
+
+
+def broken() -> tuple[type[Exception], ...]:
+    """Return all that pydicom raises where bytes are no data set, or no values of their VRs."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (*BROKEN, OSError, BytesLengthException, InvalidDicomError)
 
 
 def settle(dataset: Dataset, path: str | None = None) -> None:
@@ -136,13 +148,12 @@ def element_of(
         Its bytes are no value of its VR.
     """
     from pydicom.charset import decode_element
-    from pydicom.errors import BytesLengthException
 
     try:
         made = dataset[tag]
         if made.VR != "SQ":
             decode_element(made, charset)
-    except (*BROKEN, OSError, BytesLengthException) as error:
+    except broken() as error:
         # Not the text of pydicom's exceptions, which may have values.
         raise CorruptError(
             f"{format_tag(tag)} cannot be read: its bytes are no value of its VR "

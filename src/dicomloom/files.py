@@ -464,8 +464,14 @@ def open_regular(path: str) -> int:
     raise unreadable(path, OSError(errno.EINVAL, "not a regular file"))
 
 
-def unreadable(path: str | None, error: OSError, offset: int = 0) -> ReadError:
-    """Return what to raise where the system would not let a file be read."""
-    made = ReadError(f"cannot read: {error.strerror or error}", path=path, offset=offset)
+def unreadable(
+    path: str | None, error: OSError, what: str = "", *, offset: int | None = None
+) -> ReadError:
+    """Return what to raise where the system would not let a file be read.
+
+    `what` is what the file is to its reader, such as ``"the log"``.
+    """
+    said = f"cannot read {what}".rstrip()
+    made = ReadError(f"{said}: {error.strerror or error}", path=path, offset=offset)
     made.errno, made.filename = error.errno, path
     return made

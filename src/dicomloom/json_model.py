@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from typing import TYPE_CHECKING, Any
 
+from dicomloom.decoding import BROKEN
 from dicomloom.errors import CorruptError, DicomloomError, LimitError
 from dicomloom.files import open_regular, unreadable
 
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 LARGEST = 64 << 20
 _MOST_OBJECTS = 1 << 18  # of JSON; a data set takes about 1 KiB, and three bytes make one
 _MOST_DEPTH = 50
-# What pydicom raises where values break their rules.
-BROKEN = (
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError),
-    *(NotImplementedError, RecursionError, struct.error),
-)
 
 
 def read_json(path: str | os.PathLike[str], most_objects: int | None = None) -> Any:

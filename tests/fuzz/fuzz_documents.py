@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from harness import Folder
 
 from dicomloom import DicomloomError, TagError, extract
+from dicomloom.decoding import BROKEN
 from dicomloom.dicomize import pdf
 from dicomloom.dicomize.documents import looks_like_document, read_document, write_document
 from dicomloom.dicomize.validate import parse
 from dicomloom.index.charsets import decode
 from dicomloom.index.schema import column_type, compile_plan
-from dicomloom.json_model import BROKEN, model_of, read_data_sets
+from dicomloom.json_model import model_of, read_data_sets
 from dicomloom.tags import format_tag, parse_tag
 from pdfs import CATALOG, PAGE, information, pages, with_streams, with_table
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from dicomloom import inflate
 from dicomloom._native import frames as _native
-from dicomloom.decoding import settle, tame
+from dicomloom.decoding import broken, settle, tame
 from dicomloom.errors import CorruptError, DicomloomError, LimitError, TruncatedError
 from dicomloom.frames.header import Header, Stored, read_object
 from dicomloom.frames.sources import FileSource, StrPath
 from dicomloom.frames.syntaxes import EXPLICIT_LE
-from dicomloom.json_model import BROKEN
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -79,7 +78,6 @@ def dataset_of(header: Header, transfer_syntax: str, *, walkable: bool = False) 
     CorruptError
     """
     from pydicom import dcmread
-    from pydicom.errors import BytesLengthException, InvalidDicomError
     from pydicom.uid import UID
 
     _refuse_bomb(header)
@@ -98,7 +96,7 @@ def dataset_of(header: Header, transfer_syntax: str, *, walkable: bool = False) 
         raise
     try:
         made = dcmread(io.BytesIO(header.file_meta(EXPLICIT_LE) + data))
-    except (*BROKEN, OSError, BytesLengthException, InvalidDicomError) as error:
+    except broken() as error:
         raise CorruptError(
             f"pydicom cannot read the header ({type(error).__name__})", path=header.path
         ) from error
@@ -128,7 +126,6 @@ def dataset_of_bytes(
         Sequences nest deeper than 64.
     CorruptError
     """
-    from pydicom.errors import BytesLengthException
     from pydicom.filereader import read_dataset as read
 
     implicit, little = not explicit_vr, not big_endian
@@ -143,7 +140,7 @@ def dataset_of_bytes(
         raise
     try:
         return read(io.BytesIO(data), implicit, little)
-    except (*BROKEN, OSError, BytesLengthException) as error:
+    except broken() as error:
         raise CorruptError(
             f"pydicom cannot read the elements ({type(error).__name__})", path=path
         ) from error

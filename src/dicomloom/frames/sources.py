@@ -97,7 +97,7 @@ class FileSource(Source):
                     break
                 data += more
         except OSError as error:
-            raise unreadable(self.path, error, offset) from error
+            raise unreadable(self.path, error, offset=offset) from error
         return data
 
     def read_into(self, offset: int, into: memoryview) -> None:
@@ -111,7 +111,7 @@ class FileSource(Source):
                     raise self.cut(offset, size, done)
                 done += got
         except OSError as error:
-            raise unreadable(self.path, error, offset) from error
+            raise unreadable(self.path, error, offset=offset) from error
 
     def size(self) -> int:
         """Return how many bytes there are."""

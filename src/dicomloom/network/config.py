@@ -7,7 +7,8 @@ import os
 import tomllib
 from typing import Any
 
-from dicomloom.errors import NodeError, ReadError
+from dicomloom.errors import NodeError
+from dicomloom.files import unreadable
 from dicomloom.network.node import Node
 
 _VARIABLE = "DICOMLOOM_CONFIG"
@@ -56,21 +57,15 @@ def _load(path: str, asked: bool) -> dict[str, Any]:
     except FileNotFoundError as error:
         if not asked:
             return {}
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error, "the configuration") from error
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error, "the configuration") from error
     if len(data) > _LIMIT:
         raise NodeError(f"expected a configuration of at most {_LIMIT} bytes", path=path)
     try:
         return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NodeError(f"expected TOML: {error}", path=path) from error
-
-
-def _unreadable(path: str, error: OSError) -> ReadError:
-    made = ReadError(f"cannot read the configuration: {error.strerror or error}", path=path)
-    made.errno, made.filename = error.errno, path
-    return made
 
 
 def _nearest(word: str, known: list[str]) -> str:

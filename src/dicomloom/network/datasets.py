@@ -5,16 +5,13 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from dicomloom.decoding import broken
 from dicomloom.network.grammar import check_data_set
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _MOST_DEPTH = 50
-_UNREADABLE = (
-    *(ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError),
-    *(NotImplementedError, ArithmeticError, LookupError, EOFError, OSError),
-)
 
 
 def read_data_set(data: bytes, implicit: bool) -> tuple[Dataset, list[str]]:
@@ -33,7 +30,6 @@ def read_data_set(data: bytes, implicit: bool) -> tuple[Dataset, list[str]]:
     >>> made.PatientID, unfit
     ('7', [])
     """
-    from pydicom.errors import BytesLengthException
     from pydicom.filereader import read_dataset
 
     check_data_set(data, implicit)
@@ -41,7 +37,7 @@ def read_data_set(data: bytes, implicit: bool) -> tuple[Dataset, list[str]]:
     try:
         made = read_dataset(BytesIO(data), implicit, True)
         _settle(made, unfit)
-    except (*_UNREADABLE, BytesLengthException, RecursionError) as error:
+    except broken() as error:
         # Not the text of pydicom's exceptions, which may have values.
         raise ValueError(type(error).__name__) from error
     return made, unfit
@@ -70,7 +66,7 @@ def write_data_set(dataset: Dataset, implicit: bool) -> bytes:
     buffer.is_little_endian, buffer.is_implicit_VR = True, implicit
     try:
         write_dataset(buffer, dataset)
-    except _UNREADABLE as error:
+    except broken() as error:
         raise ValueError(f"it cannot be written: {type(error).__name__}") from error
     return buffer.getvalue()
 
@@ -79,7 +75,6 @@ def _settle(dataset: Dataset, unfit: list[str], depth: int = 0) -> None:
     """Convert all elements now, not when somebody looks; those that cannot be become UN."""
     from pydicom.datadict import keyword_for_tag
     from pydicom.dataelem import DataElement, RawDataElement
-    from pydicom.errors import BytesLengthException
 
     if depth > _MOST_DEPTH:
         raise RecursionError
@@ -87,7 +82,7 @@ def _settle(dataset: Dataset, unfit: list[str], depth: int = 0) -> None:
         raw = dataset.get_item(tag)
         try:
             element = dataset[tag]
-        except (*_UNREADABLE, BytesLengthException):
+        except broken():
             value = getattr(raw, "value", None)
             if not isinstance(value, bytes) or getattr(raw, "VR", None) == "SQ":
                 raise

@@ -6,8 +6,8 @@ import contextlib
 import hashlib
 import socket
 import ssl
-import traceback
 import time
+import traceback
 from collections.abc import Iterator
 
 from dicomloom.errors import NodeError, TLSError

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import BinaryIO, TextIO, cast
 
-from dicomloom.errors import ReadError, TruncatedError
+from dicomloom.errors import TruncatedError
+from dicomloom.files import unreadable
 from dicomloom.network.explain import arrows, dcmtk
 from dicomloom.network.explain.record import LoggedAssociation
 from dicomloom.network.explain.talk import Line, Talk
@@ -113,7 +114,7 @@ class Log:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             damage = error
         except OSError as error:
-            raise _read_error(self.path, error) from error
+            raise unreadable(self.path, error, "the log") from error
         for talk in self._talks.values():
             talk.finish()
         self._talks.clear()
@@ -198,12 +199,6 @@ class Log:
             self._fo_dicom = self._talk(found["key"])
             return arrows.fo_dicom(self._fo_dicom, line, found)
         return False
-
-
-def _read_error(path: str, error: OSError) -> ReadError:
-    made = ReadError(f"cannot read the log: {error.strerror or error}", path=path)
-    made.errno, made.filename = error.errno, path
-    return made
 
 
 @contextlib.contextmanager

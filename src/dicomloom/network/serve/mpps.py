@@ -9,9 +9,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from dicomloom import attributes as _attributes
+from dicomloom.decoding import broken
 from dicomloom.errors import DicomloomError, TagError
 from dicomloom.files import Replacing, make_folders, mode_of
-from dicomloom.json_model import BROKEN, data_set_of, model_of, read_json
+from dicomloom.json_model import data_set_of, model_of, read_json
 from dicomloom.network import words
 from dicomloom.network.steps import table
 from dicomloom.network.steps.state import UID
@@ -183,7 +184,7 @@ class StepFolder:
             text = json.dumps(model_of(step), ensure_ascii=False)
             with Replacing(self._file(uid)) as file:
                 file.write(text.encode("utf-8", "backslashreplace") + b"\n")
-        except (*BROKEN, OSError) as error:
+        except broken() as error:
             _LOGGER.error("the step %s cannot be written: %s", uid, type(error).__name__)
             return RESOURCE_LIMITATION if isinstance(error, OSError) else INVALID_VALUE
         return SUCCESS
@@ -211,7 +212,9 @@ def _unfit(attributes: Dataset, strict: bool) -> int:
         sequences: Iterable[str] = (table.SCHEDULED, table.SERIES, table.REASON)
         if any(attributes[one].VR != "SQ" for one in sequences if one in attributes):
             return INVALID_VALUE
-    except (TagError, *BROKEN):
+    except TagError:
+        return INVALID_VALUE
+    except broken():
         return INVALID_VALUE
     return SUCCESS
 

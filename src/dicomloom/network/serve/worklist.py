@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from dicomloom.decoding import settle
+from dicomloom.decoding import broken, settle
 from dicomloom.errors import CorruptError, DicomloomError, LimitError, ReadError
 from dicomloom.files import open_regular
-from dicomloom.json_model import BROKEN, read_data_sets
+from dicomloom.json_model import read_data_sets
 from dicomloom.network.grammar import check_data_set
 from dicomloom.network.serve.matching import matches, returned
 from dicomloom.network.steps.table import items_of
@@ -158,7 +158,6 @@ def _read_dicom(path: str) -> list[Dataset]:
     LimitError, CorruptError
     OSError
     """
-    from pydicom.errors import BytesLengthException
     from pydicom.filereader import read_dataset
 
     with open(open_regular(path), "rb") as file:
@@ -169,7 +168,7 @@ def _read_dicom(path: str) -> list[Dataset]:
         start, implicit = _layout(data)
         check_data_set(data[start:], implicit)
         read = read_dataset(BytesIO(data[start:]), implicit, True)
-    except (*BROKEN, BytesLengthException) as error:
+    except broken() as error:
         raise CorruptError(f"no data set: {type(error).__name__}", path=path) from error
     settle(read, path)
     return [read]

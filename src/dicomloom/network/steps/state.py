@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dicomloom.decoding import BROKEN
 from dicomloom.errors import CorruptError
 from dicomloom.files import Replacing
-from dicomloom.json_model import BROKEN, data_set_of, read_json
+from dicomloom.json_model import data_set_of, read_json
 from dicomloom.network.steps import table
 
 if TYPE_CHECKING:

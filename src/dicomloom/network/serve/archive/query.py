@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from dicomloom.decoding import broken
 from dicomloom.network.keys import LEVELS, UNIQUE
 from dicomloom.network.serve.archive.columns import (
     SEVERAL,
@@ -93,10 +94,6 @@ _OURS = frozenset(("SpecificCharacterSet", "QueryRetrieveLevel", "RetrieveAETitl
 _SYNTAX_KEY = "AvailableTransferSyntaxUID"
 _WHOLE = frozenset(("IS", "US", "SS", "UL", "SL"))
 _WILD = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
-_UNREADABLE = (
-    *(ValueError, TypeError, AttributeError, LookupError, NotImplementedError),
-    *(ArithmeticError, EOFError, RecursionError),
-)
 # The value of a key; LO and PN have 64 characters (a group).
 _LONGEST = 1024
 # Values of a key that is no list of UIDs: SQLite takes no expression that is deeper than 1,000.
@@ -223,14 +220,12 @@ def _levels(model: str, level: str) -> tuple[str, ...]:
 
 def _elements(identifier: Dataset) -> Iterator[tuple[str, DataElement]]:
     """Decode all elements; private and unknown ones are told apart by their tag."""
-    from pydicom.errors import BytesLengthException
-
     for tag in sorted(identifier.keys()):
         if tag.element == 0:  # a group length
             continue
         try:
             element = identifier[tag]
-        except (*_UNREADABLE, BytesLengthException) as error:
+        except broken() as error:
             raise Refusal(UNABLE, f"the value of {tag} cannot be read") from error
         yield element.keyword or f"{int(tag):08x}", element
 
