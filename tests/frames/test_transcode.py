@@ -112,6 +112,24 @@ def test_a_value_that_does_not_fit_is_told_with_its_frame(tmp_path, keyword, siz
     assert not (tmp_path / "out.dcm").exists()
 
 
+@pytest.mark.parametrize("keyword", ["JPEGLSLossless", "JPEGLosslessSV1", "JPEG2000Lossless"])
+@pytest.mark.parametrize("target", [SOURCES[0], SOURCES[1], "RLELossless", SEQUENTIAL])
+def test_a_codestream_of_more_bits_than_bits_stored_loses_none(tmp_path, keyword, target):
+    """Above BitsStored they would be there and be read by nobody: refused, as elsewhere."""
+    frames = frames_of(layout(12), 4)
+    source = native_object(tmp_path / "native.dcm", frames, BitsStored=12, HighBit=11)
+    transcode(source, tmp_path / "coded.dcm", keyword)
+    told = pydicom.dcmread(tmp_path / "coded.dcm")
+    told.BitsStored = int(frames[:2].max()).bit_length() - 1
+    told.save_as(tmp_path / "lies.dcm")
+    with pytest.raises(PixelError, match=rf"BitsStored {told.BitsStored}") as caught:
+        transcode(tmp_path / "lies.dcm", tmp_path / "out.dcm", target)
+    assert caught.value.frame in (0, 1)
+    assert not (tmp_path / "out.dcm").exists()
+    transcode(tmp_path / "coded.dcm", tmp_path / "out.dcm", target)
+    assert np.array_equal(np.asarray(FrameReader(tmp_path / "out.dcm")), frames)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("keyword", OWN)
 def test_a_writer_tells_the_frame_too(tmp_path, keyword, workers):

@@ -134,6 +134,9 @@ class Codec:
         Names of the options that `encoder` takes.
     bits : str
         Bits a sample that it can hold, for people: ``"8, 16"``.
+    keeps_unused_bits : bool
+        Whether its frames hold all bits that are allocated, those above BitsStored too, which are
+        no part of a sample (PS3.5 8.1.1). Other codestreams have a precision of their own.
     """
 
     keyword: str
@@ -142,6 +145,7 @@ class Codec:
     method: str | None = None
     options: tuple[str, ...] = ()
     bits: str = ""
+    keeps_unused_bits: bool = False
 
     def reads(self) -> list[str]:
         """Return what can decode it here, the first choice first."""

@@ -84,6 +84,7 @@ class DeflatedImageFrameCompression(Codec):
     uid = "1.2.840.10008.1.2.8.1"
     options = ("level",)
     bits = "1, 8, 16, 32, 64"
+    keeps_unused_bits = True
 
     def reads(self) -> list[str]:
         """Return that zlib reads it."""

@@ -138,6 +138,7 @@ class _Native(Codec):
 
     lossless = True
     bits = _BITS
+    keeps_unused_bits = True
     padded = False
     big = False
 

@@ -92,6 +92,7 @@ class RLELossless(Codec):
     uid = "1.2.840.10008.1.2.5"
     lossless = True
     bits = "8, 16, 32, 64"
+    keeps_unused_bits = True
 
     def reads(self) -> list[str]:
         """Return that dicomloom itself reads it."""

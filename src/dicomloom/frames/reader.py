@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
     from dicomloom.codecs.isolation import Isolation
 
-# Encapsulated frames that hold all bits that are allocated; other codecs know BitsStored.
-_KEEP_UNUSED_BITS = (
-    "RLELossless",
-    "EncapsulatedUncompressedExplicitVRLittleEndian",
-    "DeflatedImageFrameCompression",
-)
-
 
 class FrameReader:
     """Read the frames of a DICOM object, or of a concatenation, without holding them.
@@ -233,8 +226,7 @@ class FrameReader:
             raise self._located(error, part, frame) from None
         if count:
             return np.unpackbits(samples, count=count, bitorder="little").reshape(self.layout.shape)
-        if self._unused and (not stored.encapsulated or stored.codec.keyword in _KEEP_UNUSED_BITS):
-            # What lies above BitsStored is not part of the sample (PS3.5 8.1.1).
+        if self._unused and stored.codec.keeps_unused_bits:
             if self._mask is not None:
                 samples &= self._mask
             else:

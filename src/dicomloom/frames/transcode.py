@@ -387,7 +387,7 @@ class _Job:
         encoder = self._make_encoder(self._decoder)
         if self._by_rows(encoder):
             return _RowCoder(stored, encoder)
-        return _FrameCoder(stored, self._decoder, encoder)
+        return _FrameCoder(stored, self._decoder, self._codec, encoder)
 
 
 def _recoded(stored: StoredFrames, frame: int, recode: Callable[[Buffer], Buffer]) -> Buffer:
@@ -422,8 +422,18 @@ def _runs(frames: Sequence[int]) -> Iterator[tuple[int, int]]:
 class _FrameCoder:
     """Decodes frames and codes them anew; belongs to one thread."""
 
-    def __init__(self, stored: StoredFrames, decoder: Decoder, encoder: Encoder) -> None:
+    def __init__(
+        self, stored: StoredFrames, decoder: Decoder, codec: Codec, encoder: Encoder
+    ) -> None:
         self._stored, self._decoder, self._encoder = stored, decoder, encoder
+        # Bits of a value for which BitsStored has no room would be unused ones, which readers leave
+        # out. Other encoders check what they are given.
+        of = decoder.layout
+        self._checked = (
+            of.bits_stored < of.bits_allocated
+            and codec.keeps_unused_bits
+            and not stored.codec.keeps_unused_bits
+        )
         self._buffer: bytearray | None = None
         if stored.in_order and decoder.layout == stored.layout:
             # One for all frames: a new one for each is a page fault every 4096 bytes.
@@ -439,10 +449,21 @@ class _FrameCoder:
             if self._buffer is not None:
                 self._stored.read_into(frame, memoryview(self._buffer))
                 return self._encoder.encode(self._buffer)
-            return self._encoder.encode(self._decoder.decode(self._stored.encoded(frame)))
+            raw = self._decoder.decode(self._stored.encoded(frame))
+            if self._checked:
+                self._check(raw)
+            return self._encoder.encode(raw)
         except DicomloomError as error:
             error.frame = frame
             raise
+
+    def _check(self, raw: Buffer) -> None:
+        import numpy as np
+
+        from dicomloom.codecs.arrays import check_range
+
+        layout = self._decoder.layout
+        check_range(np.frombuffer(memoryview(raw), layout.dtype), layout)
 
 
 class _RowCoder:
