@@ -189,6 +189,20 @@ static dl_status open_sequence(recoder *r, const dl_element *element, dl_vr vr, 
     return open_level(r, &made, element->tag, vr, in->to_explicit, defined);
 }
 
+/* In implicit VR the dictionary says what an element is, but its writer may have had another VR in
+ * mind: what does not begin with an item is no sequence, and stays as it is. */
+static dl_status is_sequence(const recoder *r, const dl_element *element, bool *is) {
+    const uint8_t *value;
+    *is = element->length == 0;
+    if (element->length < 8) return DL_OK;
+    dl_status status = dl_window_get(r->window, element->value, 4, &value, r->error);
+    if (status != DL_OK) return status;
+    if (!value) return dl_window_truncated(r->window, element->tag, r->error);
+    uint32_t tag = DL_TAG(dl_load_u16(value, false), dl_load_u16(value + 2, false));
+    *is = tag == DL_TAG_ITEM || tag == DL_TAG_ITEM_END || tag == DL_TAG_SEQUENCE_END;
+    return DL_OK;
+}
+
 /* One element of a data set or item. *next is where to go on. */
 static dl_status put_element(recoder *r, dl_element *element, uint64_t *next) {
     level *in = top_of(r);
@@ -209,6 +223,12 @@ static dl_status put_element(recoder *r, dl_element *element, uint64_t *next) {
     dl_vr vr = element->vr;
     if (vr == DL_VR_NONE)
         vr = dl_vr_resolve(dl_dictionary_vr(element->tag), element->length, in->is_signed);
+    if (vr == DL_VR_SQ && element->vr == DL_VR_NONE && !undefined) {
+        bool is;
+        dl_status status = is_sequence(r, element, &is);
+        if (status != DL_OK) return status;
+        if (!is) vr = DL_VR_UN;
+    }
     if (undefined || vr == DL_VR_SQ) {
         *next = element->value;
         return open_sequence(r, element, vr, end);

@@ -177,6 +177,24 @@ static void private_sequences_stay_sequences(void) {
     writer_free(&delimited);
 }
 
+/* What the dictionary takes for a sequence, and has no item, had another VR: it is UN. */
+static void values_that_are_no_sequence(void) {
+    static const char *const values[] = {"12", "1234", "1.2.840.10008.1.2"};
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        writer implicit = {.syntax = IMPLICIT}, un = {.syntax = EXPLICIT},
+               ui = {.syntax = EXPLICIT};
+        put_text(&ui, 0x00081140, "UI", values[i]);
+        put_text(&un, 0x00081140, "UN", values[i]);
+        put_text(&implicit, 0x00081140, NULL, values[i]);
+        check_recoded(&ui, &implicit);
+        check_recoded(&implicit, &un);
+        check_recoded(&implicit, &implicit);
+        writer_free(&implicit);
+        writer_free(&un);
+        writer_free(&ui);
+    }
+}
+
 static void values_too_long_for_their_vr(void) {
     static const size_t sizes[] = {65532, 65534, 65536, 100000};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
@@ -222,6 +240,7 @@ int main(void) {
     what_goes_and_what_comes();
     sequences_of_unknown_elements();
     private_sequences_stay_sequences();
+    values_that_are_no_sequence();
     values_too_long_for_their_vr();
     fragments_inside_items();
     return 0;

@@ -384,6 +384,19 @@ def test_meta_information_in_the_data_set_is_not_taken_for_that_of_the_copy(tmp_
     assert np.array_equal(found.pixel_array, pydicom.dcmread(source).pixel_array)
 
 
+def test_a_value_that_implicit_vr_takes_for_a_sequence_can_still_be_read(tmp_path):
+    """X11: implicit VR does not say what was written; the value and the frames are there."""
+    data = native_object(tmp_path / "in.dcm", PIXELS).read_bytes()
+    at = data.index(b"\x28\0\2\0US")
+    odd = data[:at] + element(0x00081140, "UI", b"1.2.840.10008.1.2\0") + data[at:]
+    transcode(odd, tmp_path / "out.dcm", "ImplicitVRLittleEndian")
+    transcode(tmp_path / "out.dcm", tmp_path / "back.dcm", "RLELossless")
+    for name in ("out.dcm", "back.dcm"):
+        with FrameReader(tmp_path / name) as reader:
+            assert np.array_equal(np.asarray(reader), PIXELS)
+    assert element(0x00081140, "UN", b"1.2.840.10008.1.2\0") in (tmp_path / "back.dcm").read_bytes()
+
+
 # --- flipped bytes ---
 
 FLIPPER = """
