@@ -9,7 +9,8 @@
 #
 # Builds the modules with gcc in a folder of its own, over the packages of .venv, and runs tests with
 # the sanitizer's runtime preloaded. Tests that bound a child's address space cannot run so: the
-# sanitizers take terabytes of it.
+# sanitizers take terabytes of it. Nor can the test of a fork beside threads: their allocators keep the
+# locks that other threads held, and the child waits for ever.
 set -eu
 
 kind=${1:?address or thread}
@@ -37,9 +38,11 @@ thread)
     exit 2
     ;;
 esac
-CC=gcc CFLAGS="$flags -fno-omit-frame-pointer -g -O1" LDFLAGS="$flags" \
+# Unoptimized: to compile it is what takes the time.
+CC=gcc CFLAGS="$flags -fno-omit-frame-pointer -g -O0" LDFLAGS="$flags" \
     "$python" -m pip wheel -q --no-build-isolation --no-deps . -w "$work" -C build-dir="$work/build" \
-    -C cmake.define.DICOMLOOM_SANITIZE=$sanitize -C cmake.define.CYTHON_ARGS="$checks" -C install.strip=false
+    -C cmake.build-type=Debug -C cmake.define.DICOMLOOM_SANITIZE=$sanitize \
+    -C cmake.define.CYTHON_ARGS="$checks" -C install.strip=false
 "$python" -m venv --without-pip "$work/venv"
 packages=$("$work/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 # As a folder to look in only: the hook of an editable install there is not run. What is sanitized
@@ -49,4 +52,5 @@ packages=$("$work/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_pat
 ASAN_OPTIONS="detect_leaks=0 allocator_may_return_null=1 exitcode=66" \
     TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66" UBSAN_OPTIONS=print_stacktrace=1 \
     PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1 LD_PRELOAD=$(gcc -print-file-name=$runtime) \
-    "$work/venv/bin/python" -m pytest -q -p no:cacheprovider --basetemp="$work/pytest" "$@"
+    "$work/venv/bin/python" -m pytest -q -p no:cacheprovider --basetemp="$work/pytest" \
+    --deselect tests/test_native.py::test_a_scan_does_not_cross_a_fork "$@"
