@@ -106,7 +106,8 @@ def tame(dataset: Dataset, path: str | None = None) -> None:
         if 0x00080005 in found:
             charset = _converted(found, 0x00080005, charset).value or charset
         for tag in map(int, list(found.keys())):
-            if depth == 0 and getattr(found.get_item(tag), "VR", None) not in ("SQ", "UN"):
+            raw = found.get_item(tag, keep_deferred=True)
+            if depth == 0 and getattr(raw, "VR", None) not in ("SQ", "UN"):
                 continue
             element = _converted(found, tag, charset)
             items = list(element.value or ()) if element.VR == "SQ" else []
@@ -119,7 +120,7 @@ def _converted(dataset: Dataset, tag: int, charset: Any) -> DataElement:
     """Return an element, converted; one that cannot be is put there as bytes of VR UN."""
     from pydicom.dataelem import DataElement
 
-    raw = dataset.get_item(tag)
+    raw = dataset.get_item(tag, keep_deferred=True)  # else an empty value would be converted here
     try:
         return element_of(dataset, tag, charset)
     except CorruptError:
