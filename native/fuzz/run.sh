@@ -3,7 +3,8 @@
 #
 # SECONDS is for each target; two run at a time. SEED_DIR holds DICOM files, of which the first 64 KiB
 # are taken, beside the seeds that seeds.py makes. FUZZ_DIR keeps the build and the corpora between
-# runs. Exits with 1 on any finding, after naming the input that shows it.
+# runs; FUZZ_SEED is where chance begins, by default elsewhere each time. Exits with 1 on any finding,
+# after naming the input that shows it.
 set -eu
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
@@ -47,7 +48,7 @@ run_target() {
             return 1
         fi
     done
-    if "$work/build/fuzz/$target" "$corpus/$target" -max_total_time="$seconds" \
+    if "$work/build/fuzz/$target" "$corpus/$target" -seed="${FUZZ_SEED:-0}" -max_total_time="$seconds" \
         -max_len=$limit -timeout=10 -rss_limit_mb=1024 -dict="$here/dicom.dict" \
         -artifact_prefix="$work/artifacts/$target-" -print_final_stats=1 >"$log" 2>&1; then
         echo "$target: $(grep -E 'DONE|number_of_executed_units|peak_rss_mb' "$log" | tr '\n' ' ')"

@@ -1,7 +1,8 @@
 """Fuzzes the Python targets: run.py SECONDS [SEED_DIR] [--only TARGET ...] [--coverage]
 
 SECONDS is for each target; two run at a time. SEED_DIR holds DICOM files.
-FUZZ_DIR keeps the corpora between runs. First the saved crashers are tried again. Exits with 1 on
+FUZZ_DIR keeps the corpora between runs; FUZZ_SEED is where chance begins, by default elsewhere each
+time. First the saved crashers are tried again. Exits with 1 on
 any finding, after naming the input that shows it. With --coverage nothing is fuzzed: the corpora
 of FUZZ_DIR are replayed, and a table of lines and branches is printed (needs coverage).
 """
@@ -55,6 +56,7 @@ def run_target(target: str, work: Path, seconds: int, temporary: str) -> list[st
         if done.returncode:
             found.append(f"{path} again:\n{done.stderr.decode(errors='replace')[-3000:]}")
     options = [
+        f"-seed={os.environ.get('FUZZ_SEED', '0')}",
         f"-max_total_time={seconds}",
         f"-max_len={_MOST}",
         f"-timeout={_SLOWEST}",

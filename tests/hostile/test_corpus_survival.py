@@ -39,7 +39,7 @@ import pytest
 from support import long_run, manifest
 
 SEED = 1
-CUTS, FLIPS = (64, 64) if long_run() else (2, 2)
+CUTS, FLIPS = (64, 64) if long_run() else (1, 1)
 PATIENCE = 600  # seconds without a line; of a machine that does much else, too
 DEATHS = 3  # of one file, before the next one is taken
 

@@ -25,7 +25,7 @@ from serve_peers import CT, Raw, echoes, serve_process, state_of, stored
 from store_peers import bytes_of
 from support import EXPLICIT_LE, element, long_run, part10, peer
 
-SECONDS, PAUSE = (600, 0.3) if long_run() else (20, 0.02)
+SECONDS, PAUSE = (600, 0.3) if long_run() else (12, 0.02)
 ROUND = 8
 STUDIES = 40
 
