@@ -148,7 +148,7 @@ def test_a_reader_that_leaves(tree):
     assert "Exception ignored" not in error
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_interrupted_runs_leave_what_stood_there(tree, tmp_path, number, kind):
     if kind == "parquet":
@@ -171,6 +171,32 @@ def test_interrupted_runs_leave_what_stood_there(tree, tmp_path, number, kind):
     assert error.endswith("dicomloom: interrupted\n")
     assert out.read_text() == "old"
     assert not list(tmp_path.glob(".dicomloom-*"))
+
+
+def test_a_terminal_that_is_closed_does_not_end_what_nohup_keeps(tree, tmp_path):
+    out = tmp_path / "out.csv"
+    command = [
+        "nohup",
+        sys.executable,
+        "-m",
+        "dicomloom",
+        "index",
+        "--from-file",
+        "-",
+        "-o",
+        str(out),
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        child.stdin.write(f"{tree}\n")
+        child.stdin.flush()
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob(".dicomloom-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(signal.SIGHUP)
+        _, error = child.communicate(timeout=30)
+    assert (child.returncode, out.exists()) == (0, True), error
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4])

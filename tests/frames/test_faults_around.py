@@ -40,14 +40,15 @@ pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 SLOW = """
     import signal, sys
     from dicomloom.cli.main import main
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+    before = [signal.getsignal(number) for number in numbers]
     code = main(["transcode", *sys.argv[1:]])
-    assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+    assert before == [signal.getsignal(number) for number in numbers]
     sys.exit(code)
     """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     ("syntax", "jobs"),
     [

@@ -116,6 +116,24 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _take_signals() -> Callable[[], None]:
+    """Let SIGTERM, and SIGHUP of a terminal that is closed, end a command as Ctrl-C does.
+
+    What is ignored stays so, as under nohup. Returns what puts the old answers back.
+    """
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, _terminate)
+
+    def restore() -> None:
+        for number, answer in before.items():
+            signal.signal(number, answer)
+
+    return restore
+
+
 def _encodable(error: UnicodeError) -> tuple[str | bytes, int]:
     """Let a name of a file go out as its own bytes, and other text as an escape sequence."""
     if not isinstance(error, UnicodeEncodeError):
@@ -177,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
     0 all well; 1 finished, but some items failed; 2 usage; 20-39 input cannot be read; 40-59 output
     cannot be written; 60-79 network, by the table of this module; 130 interrupted.
     """
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    restore_signals = _take_signals()
     restore = _take_all(sys.stdout)
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
@@ -193,7 +211,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         return _explain(error)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        restore_signals()
         restore()
 
 
