@@ -13,6 +13,7 @@ import pytest
 
 import dicomloom
 from dicomloom import Node
+from dicomloom.network import direct
 from network_peers import RELEASE_RP, VERIFICATION, fake, free_port, p_data
 from objects import run
 from retrieve_peers import FIND, GET, MOVE, object_of
@@ -412,6 +413,28 @@ def test_n09_broken_commands_get_a_status_or_an_abort(tmp_path, caplog):
     assert {type(one) for ends in heard.values() for one in ends if one not in ("A", "R")} == {int}
     assert "Traceback" not in caplog.text
     assert not [*tmp_path.rglob("*.partial")]
+
+
+def test_n09_broken_commands_that_pynetdicom_decodes_get_a_status_or_an_abort(
+    tmp_path, monkeypatch
+):
+    """What comes before the connection is taken over, or where pynetdicom is not a known one."""
+    monkeypatch.setattr(direct, "_KNOWN", ())
+    heard = []
+    with serving(tmp_path / "a", timeout=5) as (server, _):
+        for name, number, raw_set, data in _commands():
+            if name != "C-STORE":
+                continue
+            for body in _damages(raw_set):
+                with Raw(server.port) as raw:
+                    raw.associate((number, CT, [EXPLICIT_LE]))
+                    raw.send(p_data(element(0, None, struct.pack("<L", len(body))) + body, number))
+                    with contextlib.suppress(OSError):
+                        raw.send_data(data, number)
+                    heard.append(_end(raw))
+        assert echoes(server.port)
+    assert heard[0] == 0
+    assert "A" in heard
 
 
 @pytest.mark.parametrize("service", SERVICES)

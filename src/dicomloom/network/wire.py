@@ -495,8 +495,12 @@ class Reactor(DULServiceProvider):
         try:
             super().run_reactor()
         except Exception:
-            # An event that the state has no transition for; a log is all that can be done here.
+            # An event that the state has no transition for, or a message that cannot be decoded: to
+            # tell the peer and to log it is all that can be done here.
             _LOGGER.info("the reactor failed", exc_info=True)
+            wire = self.socket
+            if isinstance(wire, Wire) and not wire.is_taken:
+                wire.send(_ABORT_INVALID)
         finally:
             if self.state_machine.current_state != "Sta1":
                 gone = A_P_ABORT()
