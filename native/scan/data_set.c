@@ -214,7 +214,7 @@ static dl_status order_breaks_after(pass *p, const dl_element *element, dl_synta
     if (status != DL_OK || !bytes) return status;
     uint16_t group = dl_load_u16(bytes, syntax.big_endian);
     uint32_t tag = DL_TAG(group, dl_load_u16(bytes + 2, syntax.big_endian));
-    *breaks = tag < element->tag && group >= 0x0008;
+    *breaks = tag < element->tag && group >= 0x0002; /* zeros are what fills up a file */
     return DL_OK;
 }
 

@@ -211,6 +211,16 @@ def test_p11_polyglots_of_the_corpus_are_read(corpus):
 
 # --- flipped bytes --------------------------------------------------------------------------------
 
+
+def test_p12_a_damaged_tag_among_the_meta_elements_hides_nothing():
+    """It begins the data set, behind all that is wanted; what follows shows that it lies."""
+    meta = element(0x00020013, "SH", b"NAME") + element(0x00020016, "AE", b"AE")
+    data = part10(meta + element(0x00100020, "LO", b"42"))
+    damaged = data.replace(b"\2\0\x13\0SH", b"\2\xf8\x13\0SH")
+    assert damaged != data
+    assert read_tags(damaged, "PatientID") == read_tags(data, "PatientID") == {"PatientID": "42"}
+
+
 FLIPPED = [
     f"{FOLDER}/rtplan.dcm",
     f"{FOLDER}/reportsi.dcm",
