@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fuzzes every target: run.sh SECONDS [SEED_DIR]
 #
-# SECONDS is for each target; two run at a time. SEED_DIR holds DICOM files, of which the first 64 KiB
+# SECONDS is for each target; FUZZ_JOBS run at a time, by default two. SEED_DIR holds DICOM files, of which the first 64 KiB
 # are taken, beside the seeds that seeds.py makes. FUZZ_DIR keeps the build and the corpora between
 # runs; FUZZ_SEED is where chance begins, by default elsewhere each time. Exits with 1 on any finding,
 # after naming the input that shows it.
@@ -59,21 +59,26 @@ run_target() {
     fi
 }
 
-# Two lanes, one behind the other in each.
+# Lanes, one target behind the other in each: every so-manyth of them, beginning with the n-th.
 run_lane() {
-    lane_failed=0
+    at=$1 lane_failed=0
+    shift
     for each in "$@"; do
-        run_target "$each" || lane_failed=1
+        [ $at -gt 0 ] || run_target "$each" || lane_failed=1
+        at=$(((at + jobs - 1) % jobs))
     done
     return $lane_failed
 }
 
-run_lane fuzz_read fuzz_text fuzz_numbers fuzz_rle fuzz_network &
-first=$!
-run_lane fuzz_frames fuzz_records fuzz_jpeg_lossless fuzz_jpeg_ls &
-second=$!
+jobs=${FUZZ_JOBS:-2} lanes=
+for lane in $(seq 0 $((jobs - 1))); do
+    run_lane "$lane" fuzz_read fuzz_frames fuzz_text fuzz_records fuzz_numbers fuzz_rle \
+        fuzz_jpeg_lossless fuzz_network fuzz_jpeg_ls &
+    lanes="$lanes $!"
+done
 failed=0
-wait $first || failed=1
-wait $second || failed=1
+for lane in $lanes; do
+    wait "$lane" || failed=1
+done
 find "$work/artifacts" -type f ! -name '*.log' -exec echo "finding: {}" \;
 exit $failed

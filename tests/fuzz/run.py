@@ -1,6 +1,6 @@
 """Fuzzes the Python targets: run.py SECONDS [SEED_DIR] [--only TARGET ...] [--coverage]
 
-SECONDS is for each target; two run at a time. SEED_DIR holds DICOM files.
+SECONDS is for each target; FUZZ_JOBS run at a time, by default two. SEED_DIR holds DICOM files.
 FUZZ_DIR keeps the corpora between runs; FUZZ_SEED is where chance begins, by default elsewhere each
 time. First the saved crashers are tried again. Exits with 1 on
 any finding, after naming the input that shows it. With --coverage nothing is fuzzed: the corpora
@@ -117,7 +117,7 @@ def main() -> int:
             return measure(options.only, work, temporary)
         for target in options.only:
             write_seeds(target, work / "corpus" / target, options.seeds)
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 2)) as pool:
+        with ThreadPoolExecutor(int(os.environ.get("FUZZ_JOBS", "2"))) as pool:
             jobs = [
                 pool.submit(run_target, target, work, options.seconds, temporary)
                 for target in options.only

@@ -182,7 +182,7 @@ def test_w02_w04_a_call_that_fails(victim):
 
 def test_w01_w07_killed_anywhere_and_run_again(victim):
     """The old file or a complete new one; what is left is called partial; the next run is whole."""
-    most = 200 if long_run() else 20
+    most = 200 if long_run() else 10
     plan = [
         {"action": "kill", "from": at, "until": at, "again": number % 4 == 3 or long_run()}
         for number, at in enumerate(chosen(len(victim.calls), most))
@@ -205,7 +205,7 @@ def test_w03_a_signal_at_any_call(victim):
     number = signal.SIGTERM if victim.plain["is_command"] else signal.SIGINT
     plan = [
         {"action": "signal", "errno": number, "from": at, "until": at}
-        for at in chosen(len(victim.calls), 200 if long_run() else 5)
+        for at in chosen(len(victim.calls), 200 if long_run() else 3)
     ]
 
     def fails(result):
