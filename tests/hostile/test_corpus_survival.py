@@ -11,7 +11,8 @@ happen, of any variant:
 - an empty success: the door returns normally and has nothing, where that of the whole file had
   something:
 
-  read_tags: none of some elements, among them the first one of the data set;
+  read_tags: none of some elements, among them the first and the last one of the data set (where it
+  has one only, a flipped byte makes that another one, and nothing is missing);
   scan: a row that is OK, and has none of them; no row, two rows, ERROR without reason and place;
   FrameReader: no frame;
   transcode: no frame, or no target;
