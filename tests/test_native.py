@@ -14,7 +14,7 @@ import pytest
 
 import dicomloom
 from dicomloom import StateError
-from dicomloom._native import codecs, network, scan
+from dicomloom._native import codecs, frames, network, scan
 from dicomloom.index.schema import Schema
 from dicomloom.inflate import InflatedReader
 from support import EXPLICIT_LE, element, part10
@@ -156,6 +156,34 @@ def test_an_exception_without_words_is_an_error_all_the_same():
         assert isinstance(error, dicomloom.CorruptError)
         assert isinstance(error.__cause__, Wordless)
         assert table.values(0) == [None]
+
+
+def test_a_stream_whose_error_has_no_words_does_not_end_well():
+    """It ended as if all tables had been given."""
+    pyarrow = pytest.importorskip("pyarrow")
+
+    def tables():
+        raise Wordless
+        yield
+
+    class Stream:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return scan.stream_capsule(tables(), ("a",), ("text",))
+
+    with pytest.raises(OSError, match="a table failed"):
+        pyarrow.RecordBatchReader.from_stream(Stream()).read_all()
+
+
+@pytest.mark.parametrize("limits", [(1,), (1, 2, 3), (-1, 2), ("a", 2), (1 << 70, 1), None])
+def test_limits_that_are_none_are_refused(limits):
+    """They were told on stderr, and taken for others."""
+    with pytest.raises((ValueError, TypeError, OverflowError)):
+        scan.read_row(plan(), (CONTENT,), limits, InflatedReader)
+
+
+def test_a_transfer_syntax_that_is_none_is_refused():
+    with pytest.raises(TypeError):
+        frames.encoding_of(None)
 
 
 def test_a_buffer_that_is_decoded_into_is_held():

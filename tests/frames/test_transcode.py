@@ -10,7 +10,7 @@ from dicomloom.codecs import backends, registry
 from dicomloom.codecs.layout import Layout
 from dicomloom.errors import PixelError
 from dicomloom.frames import transcode as room
-from faults import native_object, noise
+from faults import child, native_object, noise
 from images import image, layout
 
 BY_ROWS = {
@@ -127,6 +127,23 @@ def test_a_codestream_of_more_bits_than_bits_stored_loses_none(tmp_path, keyword
     assert caught.value.frame in (0, 1)
     assert not (tmp_path / "out.dcm").exists()
     transcode(tmp_path / "coded.dcm", tmp_path / "out.dcm", target)
+    assert np.array_equal(np.asarray(FrameReader(tmp_path / "out.dcm")), frames)
+
+
+@pytest.mark.parametrize("keyword", ["JPEGLSLossless", "JPEGLosslessSV1"])
+@pytest.mark.parametrize("target", [SOURCES[0], "RLELossless"])
+def test_the_way_back_needs_no_numpy(tmp_path, keyword, target):
+    """A codestream says of itself that its values fit BitsStored."""
+    frames = frames_of(layout(12), 4)
+    source = native_object(tmp_path / "native.dcm", frames, BitsStored=12, HighBit=11)
+    transcode(source, tmp_path / "coded.dcm", keyword)
+    script = """
+        import sys, dicomloom
+        dicomloom.transcode(*sys.argv[1:])
+        assert not {"numpy", "pydicom"} & set(sys.modules)
+        """
+    done = child(script, tmp_path / "coded.dcm", tmp_path / "out.dcm", target)
+    assert done.returncode == 0, done.stderr
     assert np.array_equal(np.asarray(FrameReader(tmp_path / "out.dcm")), frames)
 
 

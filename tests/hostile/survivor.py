@@ -55,7 +55,7 @@ class Whole:
         except DicomloomError:
             pass
         # The first and the last: one other byte makes another element of one of them, not of both.
-        self.wanted += {**dict.fromkeys(found[:1]), **dict.fromkeys(found[-1:])}
+        self.wanted += dict.fromkeys(found[:1] + found[-1:])
         self.is_one = len(found) == 1
 
 

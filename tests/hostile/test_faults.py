@@ -201,11 +201,13 @@ def test_w01_w07_killed_anywhere_and_run_again(victim):
 
 
 def test_w03_a_signal_at_any_call(victim):
-    """Ctrl-C and SIGTERM end it with code 130, and leave what a failure leaves: nothing."""
-    number = signal.SIGTERM if victim.plain["is_command"] else signal.SIGINT
+    """Ctrl-C, SIGTERM and SIGHUP end it with code 130, and leave what a failure leaves: nothing."""
+    numbers = [signal.SIGINT]
+    if victim.plain["is_command"]:
+        numbers = [signal.SIGTERM, signal.SIGHUP]
     plan = [
-        {"action": "signal", "errno": number, "from": at, "until": at}
-        for at in chosen(len(victim.calls), 200 if long_run() else 3)
+        {"action": "signal", "errno": numbers[turn % len(numbers)], "from": at, "until": at}
+        for turn, at in enumerate(chosen(len(victim.calls), 200 if long_run() else 3))
     ]
 
     def fails(result):

@@ -27,7 +27,13 @@ cdef class StreamState:
 
 
 cdef int stream_failed(StreamState state, error) noexcept:
-    state.message = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
+    # Even if what follows fails, for an exception of whoever makes the tables can be anything: a
+    # failure that were none would be a stream that ends.
+    state.message = b"a table failed"
+    try:
+        state.message = f"{type(error).__name__}: {error}".encode("utf-8", "replace")
+    except BaseException:
+        pass
     return EIO
 
 

@@ -193,7 +193,8 @@ cdef class Cursor:
         self.source.check(dl_detect(&self.window, &start, &error), &error)
         return start.offset, bool(start.syntax.explicit_vr), bool(start.syntax.big_endian)
 
-    def is_meta(self, uint64_t offset, bint explicit_vr, bint big_endian, bytes transfer_syntax):
+    def is_meta(self, uint64_t offset, bint explicit_vr, bint big_endian,
+                bytes transfer_syntax not None):
         """Whether an element of group 0002 is at offset; transfer_syntax as far as it is known."""
         cdef const uint8_t *head
         cdef dl_error error
@@ -244,7 +245,7 @@ cdef dl_encoding encoding_named(bytes transfer_syntax) noexcept:
     return dl_encoding_of(<const uint8_t *><const char *>transfer_syntax, len(transfer_syntax))
 
 
-def encoding_of(bytes transfer_syntax):
+def encoding_of(bytes transfer_syntax not None):
     """What a Transfer Syntax UID says: (explicit_vr, big_endian, deflated)."""
     cdef dl_encoding encoding = encoding_named(transfer_syntax)
     cdef dl_syntax syntax = dl_encoding_syntax(encoding)

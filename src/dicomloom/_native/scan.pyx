@@ -372,9 +372,9 @@ cdef dl_status open_inflated(void *context, const dl_source *raw, uint64_t offse
 
 # --- reading --------------------------------------------------------------------------------------
 
-cdef void fill_limits(dl_limits *limits, tuple given) noexcept:
-    limits.depth = given[0]
-    limits.value_size = given[1]
+cdef int fill_limits(dl_limits *limits, tuple given) except -1:
+    limits.depth, limits.value_size = given
+    return 0
 
 
 def read_row(Plan plan not None, source, tuple limits not None, inflater):

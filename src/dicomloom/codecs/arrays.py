@@ -47,7 +47,7 @@ def load(frame: Buffer, layout: Layout, *, pattern: bool = False) -> Array:
         return bits.reshape(layout.shape)
     array: Array = np.frombuffer(view, layout.dtype).reshape(layout.shape)
     if layout.bits_stored < layout.bits_allocated:
-        check_range(array, layout)
+        _check_range(array, layout)
     if pattern and layout.signed:
         array = array.view(f"<u{layout.bits_allocated // 8}")
         if layout.bits_stored < layout.bits_allocated:
@@ -57,8 +57,7 @@ def load(frame: Buffer, layout: Layout, *, pattern: bool = False) -> Array:
     return array
 
 
-def check_range(array: Array, layout: Layout) -> None:
-    """Raise PixelError where samples have values that `bits_stored` bits do not hold."""
+def _check_range(array: Array, layout: Layout) -> None:
     # Compare in Python's integers: numpy would wrap.
     bits = layout.bits_stored
     least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if layout.signed else (0, (1 << bits) - 1)

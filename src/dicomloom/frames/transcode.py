@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from dicomloom.codecs import bitstream
 from dicomloom.codecs.base import Codec, Decoder, Encoder, RowEncoder
 from dicomloom.codecs.layout import Layout
 from dicomloom.codecs.raster import RasterCodec
 from dicomloom.codecs.registry import find
-from dicomloom.errors import DicomloomError, FrameError
+from dicomloom.errors import CorruptError, DicomloomError, FrameError, UnsupportedError
 from dicomloom.frames.bare import write_bare
 from dicomloom.frames.budget import budget
 from dicomloom.frames.header import MEDIA_STORAGE_UID, read_object
@@ -449,21 +451,25 @@ class _FrameCoder:
             if self._buffer is not None:
                 self._stored.read_into(frame, memoryview(self._buffer))
                 return self._encoder.encode(self._buffer)
-            raw = self._decoder.decode(self._stored.encoded(frame))
+            coded = self._stored.encoded(frame)
+            raw = self._decoder.decode(coded)
             if self._checked:
-                self._check(raw)
+                self._check(coded, raw)
             return self._encoder.encode(raw)
         except DicomloomError as error:
             error.frame = frame
             raise
 
-    def _check(self, raw: Buffer) -> None:
-        import numpy as np
+    def _check(self, coded: Buffer, raw: Buffer) -> None:
+        """Raise PixelError where values have more bits than BitsStored."""
+        layout, bits = self._decoder.layout, None
+        # What can be decoded may have a header that says it oddly: then the values tell.
+        with contextlib.suppress(CorruptError, UnsupportedError):
+            bits = bitstream.describe(coded, self._stored.transfer_syntax).bits
+        if bits is None or bits > layout.bits_stored:
+            from dicomloom.codecs.arrays import load  # brings numpy
 
-        from dicomloom.codecs.arrays import check_range
-
-        layout = self._decoder.layout
-        check_range(np.frombuffer(memoryview(raw), layout.dtype), layout)
+            load(raw, layout)
 
 
 class _RowCoder:
