@@ -1,21 +1,26 @@
-"""Data sets in the DICOM JSON model (PS3.18 F), read from files that anybody may have written."""
+"""Data sets in the DICOM JSON model (PS3.18 F): read, from files of anybody, and made."""
 
 from __future__ import annotations
 
 import json
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from dicomloom.decoding import BROKEN
-from dicomloom.errors import CorruptError, DicomloomError, LimitError
+from dicomloom.decoding import BROKEN, broken
+from dicomloom.errors import CorruptError, DicomloomError, DicomloomWarning, LimitError
 from dicomloom.files import open_regular, unreadable
+from dicomloom.tags import format_tag
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.dataelem import DataElement
 
 LARGEST = 64 << 20
 _MOST_OBJECTS = 1 << 18  # of JSON; a data set takes about 1 KiB, and three bytes make one
 _MOST_DEPTH = 50
+# PS3.18 F.2.3: of DS, FL and FD, what is no number of JSON.
+_NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def read_json(path: str | os.PathLike[str], most_objects: int | None = None) -> Any:
@@ -91,7 +96,8 @@ def model_of(dataset: Dataset, *, lenient: bool = False) -> dict[str, Any]:
     ----------
     dataset : pydicom.Dataset
     lenient : bool
-        Leave out what has no place in the model, instead of raising one of `BROKEN`.
+        Leave out what has no place in the model, with a `DicomloomWarning`, instead of raising one
+        of `broken()`. A value that is only longer than its VR allows has its place.
 
     Examples
     --------
@@ -101,9 +107,32 @@ def model_of(dataset: Dataset, *, lenient: bool = False) -> dict[str, Any]:
     >>> model_of(made)
     {'00100020': {'vr': 'LO', 'Value': ['4711']}}
     """
-    made: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=lenient)
+    # Not the data set's to_json_dict: where that is to leave things out, it makes pydicom strict
+    # for all threads of the process, and leaves out what is merely long.
+    made: dict[str, Any] = {}
+    for tag in map(int, list(dataset.keys())):
+        try:
+            made[f"{tag:08X}"] = _element(dataset[tag], lenient)
+        except broken() as error:
+            if not lenient:
+                raise
+            warnings.warn(
+                f"{format_tag(tag)} has no place in JSON and is left out: {type(error).__name__}",
+                DicomloomWarning,
+                stacklevel=2,
+            )
     if "00080005" in made:
         made["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+    return made
+
+
+def _element(element: DataElement, lenient: bool) -> dict[str, Any]:
+    if element.VR == "SQ":
+        items = [model_of(item, lenient=lenient) for item in element.value]
+        return {"vr": "SQ", "Value": items}
+    made = element.to_json_dict(None, 0)
+    if "Value" in made and element.VR in ("DS", "FL", "FD"):
+        made["Value"] = [_NO_NUMBERS.get(str(value), value) for value in made["Value"]]
     return made
 
 
