@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, BinaryIO
 
 from dicomloom._native.scan import Known, Text
@@ -44,12 +45,11 @@ class JsonlPrevious:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.names: tuple[str, ...] = ()
-        for _, row in self._rows():
-            self.names = tuple(row)
-            break
+        with contextlib.closing(self._rows()) as rows:  # or the file is closed when nobody hears
+            _, first = next(rows, (b"", {}))
+        self.names: tuple[str, ...] = tuple(first)
 
-    def _rows(self) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    def _rows(self) -> Generator[tuple[bytes, dict[str, Any]]]:
         with reading(self.path), open(self.path, "rb") as file:
             lines = iter(lambda: file.readline(_LONGEST), b"")
             for number, line in enumerate(lines, 1):
