@@ -72,7 +72,7 @@ class _Pixels:
     def __enter__(self) -> _Pixels:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._reader is not None:
             self._reader.close()
 

@@ -104,7 +104,7 @@ class Catalog:
         """Return self."""
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the index."""
         self.close()
 

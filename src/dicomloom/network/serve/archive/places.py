@@ -21,7 +21,6 @@ import struct
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomloom.errors import WriteError
@@ -349,12 +348,7 @@ class Incoming:
         """Return self."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Discard it, unless it was committed."""
         self.discard()
 
