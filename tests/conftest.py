@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,9 @@ def corpus() -> Path:
     if not (folder / "manifest.csv").is_file():
         pytest.skip(f"no corpus in {folder}: set DICOMLOOM_CORPUS to where its manifest.csv is")
     return folder
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is tested: a shell without job control starts what it puts behind it deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
