@@ -144,8 +144,8 @@ class Wire:
 
 WIRE = Wire()
 TALK = network.Fragments(WIRE, 1 << 16, 5.0)
-HERE, THERE = socket.socketpair()
-OUT, IN = (network.Fragments(end.fileno(), 1 << 16, 5.0) for end in (HERE, THERE))
+ENDS = [end.detach() for end in socket.socketpair()]  # as long as the process
+OUT, IN = (network.Fragments(end, 1 << 16, 5.0) for end in ENDS)
 
 
 def talks():
