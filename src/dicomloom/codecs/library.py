@@ -96,6 +96,12 @@ class LibraryDecoder(Decoder):
         view = memoryview(data).cast("B")
         found = bitstream.check(view, codec.uid, self.stored)
         assert found is not None
+        if None in (found.rows, found.columns):
+            # libjpeg makes room for rows until it finds how many there are, which may be never.
+            raise UnsupportedError(
+                "the size of the frame is not said before its first scan: libraries do not get it, "
+                "dicomloom's own decoder reads it (backend='dicomloom')"
+            )
         codec.whole(view)
         check_ratio(view.nbytes, self.layout)
         array, signed = self._by_first(view, found)

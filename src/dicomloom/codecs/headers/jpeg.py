@@ -11,8 +11,8 @@ from dicomloom.errors import CorruptError, UnsupportedError
 _SOF55 = 0xF7
 _SOF = frozenset((0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))  # TEM, RSTm: no length follows
-# How many rows a frame has may be said behind its first scan (DNL, 10918-1 B.2.5); what decodes
-# these holds that against the data set.
+# How many rows a frame has may be said behind its first scan (DNL, 10918-1 B.2.5). Our own decoders
+# hold that against the data set; libraries get no such frames.
 _ROWS_LATER = ("SOF3", "SOF55")
 _MOST_SEGMENTS = 1000
 
