@@ -18,11 +18,12 @@ from dicomloom import (
     FrameWriter,
     NotDicomError,
     TruncatedError,
+    recover,
     transcode,
 )
 from faults import OLD, child, native_object, unfinished
 from hostile import deflated, measured
-from pixel_objects import DEFLATED_FRAMES, PIXELS, encapsulated, image, us
+from pixel_objects import DEFLATED_FRAMES, END, PIXELS, RLE, RLE_ZEROS, encapsulated, image, us
 from support import DEFLATED, element, item, part10, readable
 
 pytestmark = pytest.mark.filterwarnings("ignore::dicomloom.DicomloomWarning")
@@ -335,6 +336,21 @@ def test_cut_at_every_byte(tmp_path, name):
         counts.append(whole)
     assert counts == sorted(counts)
     assert set(counts) == {0, 1, 2, 3} or name == "deflated"
+
+
+@pytest.mark.parametrize("length", [None, 0xFFFFE000])
+def test_items_under_a_length_are_no_samples(tmp_path, length):
+    """A damaged length of compressed pixel data: nobody gets items as pixels."""
+    path = tmp_path / "in.dcm"
+    path.write_bytes(image(item(b"") + 3 * item(RLE_ZEROS) + END, RLE, length=length))
+    for call in (lambda: FrameReader(path), lambda: recover(path, tmp_path / "out.dcm")):
+        with pytest.raises(CorruptError, match="begin with an item, but have a length") as raised:
+            call()
+        assert raised.value.tag == 0x7FE00010
+        assert raised.value.path == str(path)
+    path.write_bytes(image(PIXELS.tobytes(), RLE))
+    with FrameReader(path) as reader:  # which PS3.5 A.4 forbids as well, and some write
+        assert (np.asarray(reader) == PIXELS).all()
 
 
 def test_what_is_no_image(tmp_path):

@@ -40,11 +40,13 @@ from dicomloom.frames.syntaxes import (
     EXPLICIT_BE,
     EXPLICIT_LE,
     IMPLICIT_LE,
+    NATIVE,
 )
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_ITEM = b"\xfe\xff\x00\xe0"  # FFFE,E000
 _PREFIX = 64  # bytes of a fragment that tell whether a frame begins with it
 
 
@@ -302,7 +304,7 @@ class StoredFrames:
     def _open_tables(self) -> None:
         start = self.pixels.value
         head = self.source.read_at(start, 8)
-        if len(head) < 8 or head[:4] != b"\xfe\xff\x00\xe0":
+        if len(head) < 8 or head[:4] != _ITEM:
             raise CorruptError(
                 f"encapsulated pixel data must begin with an item (PS3.5 A.4), at byte {start} "
                 f"there is {head[:4].hex(' ') or 'nothing'}",
@@ -369,7 +371,7 @@ class StoredFrames:
             # PS3.3 C.7.6.3.1.8: one fragment a frame.
             head = self.source.exactly(start, 8)
             tag, length = head[:4], struct.unpack("<L", head[4:])[0]
-            if tag != b"\xfe\xff\x00\xe0":
+            if tag != _ITEM:
                 raise CorruptError(f"the table leads to byte {start}, where no item begins")
             if lengths is not None:
                 told = lengths[frame]
@@ -471,17 +473,27 @@ class StoredFrames:
 
 def syntax_of(found: StoredObject) -> str:
     """Return the transfer syntax, or what the encoding shows where file meta do not say."""
-    syntax = found.transfer_syntax
-    encapsulated = found.pixels is not None and found.pixels.length is None
-    if encapsulated and syntax in (None, IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE):
+    syntax, pixels = found.transfer_syntax, found.pixels
+    encapsulated = pixels is not None and pixels.length is None
+    compressed = syntax is not None and syntax not in NATIVE and syntax != EXPLICIT_BE
+    if encapsulated and not compressed:
         raise CorruptError(
             f"pixel data are encapsulated, but the transfer syntax is {syntax or 'absent'}: how "
             "they are coded cannot be told",
             path=found.header.path,
-            offset=found.pixels.value if found.pixels else None,
+            offset=pixels.value if pixels else None,
         )
     if encapsulated and syntax:
         return syntax
+    if compressed and pixels is not None and found.source.read_at(pixels.value, 4) == _ITEM:
+        # Samples in a file that says otherwise are read; items would make wrong ones.
+        raise CorruptError(
+            f"pixel data of transfer syntax {syntax} begin with an item, but have a length of "
+            f"{pixels.length} bytes, where it must be undefined (PS3.5 A.4)",
+            path=found.header.path,
+            offset=pixels.value,
+            tag=pixels.tag,
+        )
     if found.big_endian:
         return EXPLICIT_BE
     return EXPLICIT_LE if found.explicit_vr else IMPLICIT_LE
