@@ -60,6 +60,22 @@ def test_what_is_tame_can_be_walked_and_printed(depth, broken):
     assert str(made)
 
 
+def test_only_sequences_and_pixels_end_by_a_delimiter():
+    """PS3.5 7.1.1. pydicom would write the rest again so that nobody can read it."""
+    text = b"\x08\0\x30\x10\xff\xff\xff\xff" + item(b"abcd") + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    with pytest.raises(CorruptError, match=r"\(0008,1030\)"):
+        settle(read_dataset(BytesIO(text), True, True))
+    inner = b"\x40\0\x75\x02\xff\xff\xff\xff" + item(text) + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    made = read_dataset(BytesIO(inner), True, True)
+    tame(made)
+    found = made.RequestAttributesSequence[0]["StudyDescription"]
+    assert (found.VR, found.value, found.is_undefined_length) == ("UN", item(b"abcd"), False)
+    pixels = b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff" + item(b"") + item(b"12")
+    made = read(sequence(0x00880200, [item(pixels + b"\xfe\xff\xdd\xe0\0\0\0\0")]))
+    tame(made)
+    assert made.IconImageSequence[0]["PixelData"].is_undefined_length
+
+
 def test_tame_leaves_what_stands_outside_of_sequences_to_who_asks():
     made = read(ROWS + element(0x00280011, "US", b"\7\0"))
     tame(made)

@@ -132,6 +132,15 @@ def _converted(dataset: Dataset, tag: int, charset: Any) -> DataElement:
         return made
 
 
+def has_no_end(element: DataElement) -> bool:
+    """Whether an element has an undefined length that only others may have (PS3.5 7.1.1).
+
+    pydicom takes what stands up to a delimiter for its value, and would write it so again, where
+    nobody can read it.
+    """
+    return element.is_undefined_length and element.VR != "SQ" and element.tag != 0x7FE00010
+
+
 def _too_deep(tag: int, path: str | None) -> LimitError:
     return LimitError(
         f"sequences nest deeper than {MOST_DEPTH} in {format_tag(tag)}", path=path, tag=tag
@@ -152,6 +161,8 @@ def element_of(
 
     try:
         made = dataset[tag]
+        if has_no_end(made):
+            raise ValueError("its length is undefined")
         if made.VR != "SQ":
             decode_element(made, charset)
     except broken() as error:

@@ -209,6 +209,41 @@ def test_a_header_behind_a_large_color_profile():
     assert found.rows == of.rows
 
 
+# XTsiz, YTsiz, XTOsiz, YTOsiz and the sampling of the first component, behind FF 51.
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        *((22, bytes(4)), (26, bytes(4))),  # which libraries divide by
+        *((30, b"\0\0\0\1"), (34, b"\0\0\0\1"), (30, b"\xff\xff\xff\xff")),
+        *((41, b"\0"), (42, b"\0")),
+    ],
+)
+@pytest.mark.parametrize("keyword", ["JPEG2000Lossless", "HTJ2KLossless"])
+def test_tiles_and_samples_that_are_none(keyword, at, value):
+    """15444-1 B.2, B.3: the first tile has some of the image, and a component some samples."""
+    uid, of, data = coded(keyword)
+    data = bytearray(data)
+    at += data.index(b"\xff\x51")
+    data[at : at + len(value)] = value
+    with pytest.raises(CorruptError, match="SIZ"):
+        bitstream.describe(data, uid)
+    with pytest.raises(CorruptError, match="SIZ"):
+        registry.find(uid).decoder(of).decode(bytes(data))
+
+
+def test_more_tiles_than_there_are_numbers():
+    uid, _, data = coded("JPEG2000Lossless")
+    at = data.index(b"\xff\x51") + 6
+    for side, good in ((255, True), (256, False)):
+        sizes = struct.pack(">6L", side, side, 0, 0, 1, 1)
+        made = data[:at] + sizes + data[at + 24 :]
+        if good:
+            assert bitstream.describe(made, uid).rows == side
+        else:
+            with pytest.raises(CorruptError, match="tiles of 1 x 1"):
+                bitstream.describe(made, uid)
+
+
 def test_a_codestream_in_a_jp2_file_is_read():
     import imagecodecs
 

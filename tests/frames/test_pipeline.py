@@ -1,6 +1,9 @@
 """The pipeline: order, what is in flight at most, and the end of all threads however it ends."""
 
+import itertools
+import os
 import random
+import signal
 import sys
 import threading
 import time
@@ -281,3 +284,63 @@ def test_an_item_is_let_go_when_it_is_handed_over(workers):
     # One that is being made for submit, `depth` items, `workers` results.
     assert most <= 2 + 2 * workers
     assert not alive
+
+
+def test_ctrl_c_at_any_moment():
+    """What a signal raises in the middle of a call leaves nothing locked: all threads end."""
+    chance = random.Random(7)
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        for _ in range(400):
+            over, both = [], threading.Barrier(3)
+
+            def work(item, both=both):
+                if item < 2:
+                    both.wait(30)  # two threads have begun; an interrupted start is Python's
+                return item
+
+            pipeline = Pipeline(lambda work=work: work, over.append, workers=2, depth=2)
+            pipeline.submit(0)
+            pipeline.submit(1)
+            both.wait(30)
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0002, 0.002))
+                pipeline.run(itertools.count(2))
+            assert over == list(range(len(over)))
+            assert not ours()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupt_while_it_waits_loses_nothing():
+    """Somebody ends a recording by Ctrl-C, and finishes the file."""
+    gate, over, submitted = threading.Event(), [], 0
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    def hand_over(result):
+        assert gate.wait(30)
+        over.append(result)
+
+    pipeline = Pipeline(lambda: lambda item: item, hand_over, workers=2, depth=3)
+    before = signal.signal(signal.SIGUSR1, stop)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for number in range(50):
+                pipeline.submit(number)
+                submitted += 1
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        timer.join()
+    gate.set()
+    pipeline.submit(submitted)
+    pipeline.finish()
+    assert over == list(range(4))

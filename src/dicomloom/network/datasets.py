@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from dicomloom.decoding import broken
+from dicomloom.decoding import broken, has_no_end
 from dicomloom.network.grammar import check_data_set
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _settle(dataset: Dataset, unfit: list[str], depth: int = 0) -> None:
             value = raw.value if isinstance(raw, RawDataElement) else None
         # pydicom leaves text where a number should be, and fails when somebody asks for it.
         text = element is not None and element.VR in ("IS", "DS") and _has_text(element.value)
-        if element is None or (text and value is not None):
+        if element is None or (value is not None and (text or has_no_end(element))):
             dataset[tag] = DataElement(tag, "OB", value)
             dataset[tag].VR = "UN"  # one made as UN would take the VR of the dictionary
             unfit.append(keyword_for_tag(tag) or str(tag))
