@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import struct
 from pathlib import Path
@@ -132,7 +133,8 @@ SERVED = {
 
 @pytest.mark.skipif(not long_run(), reason="what threads hold for a while drowns a few calls")
 @pytest.mark.parametrize("name", SERVED)
-def test_a_service_leaves_nothing(name, tmp_path):
+def test_a_service_leaves_nothing(name, tmp_path, caplog):
+    caplog.set_level(logging.CRITICAL, "dicomloom")  # pytest keeps what is logged
     with dicomloom.serve(tmp_path / "archive", port=0, sync=False) as server:
         node = dicomloom.Node(f"ANY@127.0.0.1:{server.port}", timeout=10)
         dicomloom.send(node, [CT])
