@@ -114,13 +114,16 @@ class Checkpoint(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self._turn = threading.Condition()
+        # The bare lock is what is held: a signal may raise in the methods of a Condition, which are
+        # Python, and leave it locked for the reactor.
+        self._lock = threading.RLock()
+        self._turn = threading.Condition(self._lock)
         self._is_open = self._is_waiting = False
 
     @property
     def is_held(self) -> bool:
         """Whether a thread waits, and goes on waiting until the next `set`."""
-        with self._turn:
+        with self._lock:
             return self._is_waiting and not self._is_open
 
     def is_set(self) -> bool:
@@ -129,18 +132,18 @@ class Checkpoint(threading.Event):
 
     def set(self) -> None:
         """Let threads pass."""
-        with self._turn:
+        with self._lock:
             self._is_open = True
             self._turn.notify_all()
 
     def clear(self) -> None:
         """Hold threads from now on."""
-        with self._turn:
+        with self._lock:
             self._is_open = False
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until threads may pass."""
-        with self._turn:
+        with self._lock:
             self._is_waiting = True
             try:
                 return self._turn.wait_for(lambda: self._is_open, timeout)
