@@ -423,7 +423,8 @@ FLIPPER = """
     folder, files = sys.argv[1], json.loads(sys.argv[2])
     import os
     os.fsync = lambda descriptor: None
-    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    if "ASAN_OPTIONS" not in os.environ:  # whose shadow takes terabytes of address space
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
     signal.alarm(100)
     outcomes = {}
     for path, seed in files:
