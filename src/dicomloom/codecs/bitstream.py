@@ -47,7 +47,7 @@ class Description(NamedTuple):
     details : dict
         By format: ``format``, ``process``, ``ids``, ``sampling``, ``jfif``, ``adobe``,
         ``predictor``, ``near``, ``signed``, ``mct``, ``reversible``, ``progression``, ``levels``,
-        ``tlm``, ``xyb``, ``segments``.
+        ``tiles``, ``tlm``, ``xyb``, ``segments``.
     """
 
     rows: int | None
@@ -137,6 +137,9 @@ def check(data: Buffer, uid: str, layout: Layout, *, strict: bool = False) -> De
     for name, said, coded in pairs:
         if coded is not None and said != coded:
             raise CorruptError(f"the data set says {name} {said}, the bitstream {coded}")
+    tiles = found.details.get("tiles", 1)
+    if isinstance(tiles, int) and tiles > jpeg2000.MOST_TILES:
+        raise CorruptError(f"{tiles} tiles in a JPEG 2000 codestream, which numbers 65535 at most")
     if found.bits is not None and found.bits > layout.bits_allocated:
         raise CorruptError(
             f"the data set says BitsAllocated {layout.bits_allocated}, the bitstream has samples "

@@ -10,7 +10,7 @@ _SIZ, _COD, _CAP, _TLM, _SOT, _SOD = 0xFF51, 0xFF52, 0xFF50, 0xFF55, 0xFF90, 0xF
 _MOST_SEGMENTS = 1000
 _MOST_BOXES = 100
 _MOST_TILE_PARTS = 65535 * 255
-_MOST_TILES = 65535  # 15444-1 A.4.2
+MOST_TILES = 65535  # 15444-1 A.4.2
 _PROGRESSIONS = ("LRCP", "RLCP", "RPCL", "PCRL", "CPRL")
 
 
@@ -118,7 +118,7 @@ def _size(body: bytes, details: dict[str, object]) -> Parsed:
             f"a JPEG 2000 image size (SIZ) of {right - left} columns, {bottom - top} rows and "
             f"{samples} components in {len(body)} bytes"
         )
-    _tiles(body, right, bottom, left, top)
+    details["tiles"] = _tiles(body, right, bottom, left, top)
     if any(0 in part[1:] for part in parts):
         raise CorruptError("a JPEG 2000 image size (SIZ) with components that have no samples")
     precisions = {(part[0] & 0x7F) + 1 for part in parts}
@@ -130,17 +130,15 @@ def _size(body: bytes, details: dict[str, object]) -> Parsed:
     return bottom - top, right - left, samples, max(precisions), details
 
 
-def _tiles(body: bytes, right: int, bottom: int, left: int, top: int) -> None:
-    """Hold the grid of tiles to 15444-1 B.3: libraries divide by their size."""
+def _tiles(body: bytes, right: int, bottom: int, left: int, top: int) -> int:
+    """Return how many tiles there are; hold their grid to 15444-1 B.3: libraries divide by it."""
     wide, high, first, upper = (int.from_bytes(body[n : n + 4], "big") for n in (18, 22, 26, 30))
-    if (
-        not (first <= left < first + wide and upper <= top < upper + high)
-        or -(-(right - first) // wide) * -(-(bottom - upper) // high) > _MOST_TILES
-    ):
+    if not (first <= left < first + wide and upper <= top < upper + high):
         raise CorruptError(
             f"a JPEG 2000 image size (SIZ) with tiles of {wide} x {high} from {first}, {upper} on, "
-            f"for an image from {left}, {top} to {right}, {bottom}"
+            f"for an image that begins at {left}, {top}"
         )
+    return -(-(right - first) // wide) * -(-(bottom - upper) // high)
 
 
 def _style(body: bytes, details: dict[str, object]) -> None:
