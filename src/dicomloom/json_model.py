@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 LARGEST = 64 << 20
 _MOST_OBJECTS = 1 << 18  # of JSON; a data set takes about 1 KiB, and three bytes make one
 _MOST_DEPTH = 50
-# PS3.18 F.2.3: of DS, FL and FD, what is no number of JSON.
-_NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def read_json(path: str | os.PathLike[str], most_objects: int | None = None) -> Any:
@@ -131,9 +130,22 @@ def _element(element: DataElement, lenient: bool) -> dict[str, Any]:
         items = [model_of(item, lenient=lenient) for item in element.value]
         return {"vr": "SQ", "Value": items}
     made = element.to_json_dict(None, 0)
-    if "Value" in made and element.VR in ("DS", "FL", "FD"):
-        made["Value"] = [_NO_NUMBERS.get(str(value), value) for value in made["Value"]]
+    if "Value" in made:
+        made["Value"] = [number_of(value) for value in made["Value"]]
     return made
+
+
+def number_of(value: Any) -> Any:
+    """Return a value; as text where it is a float that is no number of JSON (PS3.18 F.2.3).
+
+    Examples
+    --------
+    >>> number_of(0.5), number_of(float("nan")), number_of(-float("inf"))
+    (0.5, 'NaN', '-Infinity')
+    """
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def read_data_sets(path: str | os.PathLike[str]) -> list[Dataset]:

@@ -139,7 +139,9 @@ def check(data: Buffer, uid: str, layout: Layout, *, strict: bool = False) -> De
             raise CorruptError(f"the data set says {name} {said}, the bitstream {coded}")
     tiles = found.details.get("tiles", 1)
     if isinstance(tiles, int) and tiles > jpeg2000.MOST_TILES:
-        raise CorruptError(f"{tiles} tiles in a JPEG 2000 codestream, which numbers 65535 at most")
+        raise CorruptError(
+            f"a JPEG 2000 image of {tiles} tiles, at most {jpeg2000.MOST_TILES} have numbers"
+        )
     if found.bits is not None and found.bits > layout.bits_allocated:
         raise CorruptError(
             f"the data set says BitsAllocated {layout.bits_allocated}, the bitstream has samples "

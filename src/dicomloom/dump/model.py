@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dicomloom.dump.text import DECODED, NUMBERS, PLAIN, numbers_of, text_of
 from dicomloom.dump.walk import Entry, Kind
 from dicomloom.errors import DicomloomError
+from dicomloom.json_model import number_of
 
 _LONGEST_VALUE = 1 << 16  # of text and numbers
 _LONGEST_INLINE = 64  # of bytes that mean nothing by themselves
@@ -132,8 +133,6 @@ def _numbers(data: bytes, entry: Entry) -> list[object]:
     for number in numbers_of(data, entry.known, entry.big_endian):
         if isinstance(number, str):
             made.append(number[1:5].upper() + number[6:10].upper())
-        elif isinstance(number, float) and not math.isfinite(number):
-            made.append("NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity")
         else:
-            made.append(number)
+            made.append(number_of(number))
     return made

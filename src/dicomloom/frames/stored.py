@@ -475,8 +475,8 @@ def syntax_of(found: StoredObject) -> str:
     """Return the transfer syntax, or what the encoding shows where file meta do not say."""
     syntax, pixels = found.transfer_syntax, found.pixels
     encapsulated = pixels is not None and pixels.length is None
-    compressed = syntax is not None and syntax not in NATIVE and syntax != EXPLICIT_BE
-    if encapsulated and not compressed:
+    in_items = syntax is not None and syntax not in NATIVE and syntax != EXPLICIT_BE
+    if encapsulated and not in_items:
         raise CorruptError(
             f"pixel data are encapsulated, but the transfer syntax is {syntax or 'absent'}: how "
             "they are coded cannot be told",
@@ -485,7 +485,7 @@ def syntax_of(found: StoredObject) -> str:
         )
     if encapsulated and syntax:
         return syntax
-    if compressed and pixels is not None and found.source.read_at(pixels.value, 4) == _ITEM:
+    if in_items and pixels is not None and found.source.read_at(pixels.value, 4) == _ITEM:
         # Samples in a file that says otherwise are read; items would make wrong ones.
         raise CorruptError(
             f"pixel data of transfer syntax {syntax} begin with an item, but have a length of "
